@@ -1,0 +1,5 @@
+"""What conversion refuses, in words for the person at the terminal; this file imports nothing of the project."""
+
+
+class ConvertError(Exception):
+    """A run cannot be compiled or published; the text says what was expected, what came and where."""

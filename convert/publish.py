@@ -1,0 +1,123 @@
+"""Compiled model + passing certificate -> models/<name>/<version>/, whole or not at all.
+
+The files are staged beside their place, each flushed to the disk, and then moved there by one rename. A lock on the
+model's folder is held meanwhile: two publishers never take the same number, and what a killed one left staged is
+nobody's and is removed.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import attrs
+
+from convert.errors import ConvertError
+from convert.export import Compiled
+from convert.parity import Certificate
+from server.manifest import FORMAT, GoldenRow, Manifest, RunFacts, name_fault
+from server.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE, list_numbers
+from training.artifacts import sync_folder
+
+TOOLS = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy", "pandas", "skops")
+_STAGING = ".staging"
+
+
+@attrs.frozen
+class Publication:
+    """All that a version is made of.
+
+    Attributes:
+        name: The model's name in the repository and in routes.
+        model_name: The name of the estimator's training.
+        compiled: The compiled model.
+        certificate: Its parity proof.
+        golden: The rows that a host replays.
+        run: The run it comes from.
+    """
+
+    name: str
+    model_name: str
+    compiled: Compiled
+    certificate: Certificate
+    golden: tuple[GoldenRow, ...]
+    run: RunFacts
+
+
+def check_name(name: str) -> str:
+    """Gives the name back where it can be a model's.
+
+    Raises:
+        ConvertError: If it cannot.
+    """
+    if fault := name_fault(name):
+        raise ConvertError(fault)
+    return name
+
+
+def publish(models_dir: Path, publication: Publication) -> Path:
+    """Publishes the next version of a model.
+
+    Returns:
+        The version's folder.
+
+    Raises:
+        ConvertError: If the certificate does not pass, or the name cannot be a model's.
+    """
+    if not publication.certificate.parity.passed:
+        raise ConvertError("a model whose parity is not proven is not published")
+    folder = models_dir / check_name(publication.name)
+    with _locked(folder):
+        staging = folder / _STAGING
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir()
+        number = max(list_numbers(folder), default=0) + 1
+        for file, content in _files(publication, number).items():
+            _write(staging / file, content)
+        sync_folder(staging)
+        # Fails where the place holds anything: a version is never overwritten.
+        staging.rename(folder / str(number))
+        sync_folder(folder)
+    return folder / str(number)
+
+
+def _files(publication: Publication, number: int) -> Mapping[str, bytes]:
+    manifest = Manifest(
+        format=FORMAT,
+        name=publication.name,
+        version=number,
+        model_name=publication.model_name,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        files={MODEL_FILE: hashlib.sha256(publication.compiled.model).hexdigest()},
+        signature=publication.compiled.signature,
+        run=publication.run,
+        tools={tool: version(tool) for tool in TOOLS},
+        parity=publication.certificate.parity,
+        golden=publication.golden,
+    ).to_json()
+    # In the format of sha256sum, so that `sha256sum --check` can be run by hand.
+    manifest_sum = f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST_FILE}\n".encode()
+    return {MODEL_FILE: publication.compiled.model, MANIFEST_FILE: manifest, MANIFEST_SUM_FILE: manifest_sum}
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

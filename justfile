@@ -1,0 +1,65 @@
+# Corolla's recipes; `just` alone lists them.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+python := ".venv/bin/python"
+
+# list the recipes
+default:
+    @just --list --unsorted
+
+# install everything, as locked, into .venv
+setup:
+    python3 -m venv .venv
+    .venv/bin/pip install --quiet --requirement requirements.lock
+    .venv/bin/pre-commit install
+
+# train on a table, log the run, compile it, prove parity and publish: just train-export [CSV] [TARGET] [OPTIONS OF TRAIN]
+train-export csv="data/Iris.csv" target="Species" *options="":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    run_id=$({{ python }} -m training train '{{ csv }}' '{{ target }}' {{ if csv == "data/Iris.csv" { "--drop Id" } else { "" } }} {{ options }})
+    {{ python }} -m convert "$run_id"
+
+# serve the newest sound version of every model: just serve [OPTIONS OF SERVER]
+serve *options="":
+    exec {{ python }} -m server {{ options }}
+
+# train on data/Iris.csv, publish, and serve on port 8000
+quickstart: train-export serve
+
+# run the tests, with coverage
+test *options="":
+    {{ python }} -m coverage erase
+    {{ python }} -m coverage run -m pytest {{ options }}
+    {{ python }} -m coverage combine --quiet
+    {{ python }} -m coverage report
+
+# lint: ruff's rules and format
+lint:
+    .venv/bin/ruff check .
+    .venv/bin/ruff format --check .
+
+# check the types: mypy, strict
+types:
+    .venv/bin/mypy
+
+# lint + types + tests, as CI runs them
+check: lint types test
+
+# measure latency with locust: 1 user, 10 users, saturation; reports in tests/load/reports
+load-test *options="":
+    {{ python }} tests/load/run.py {{ options }}
+
+# start the server in an environment that has its base dependencies alone
+smoke:
+    {{ python }} tests/e2e/smoke.py
+
+# resolve the dependencies of pyproject.toml again and write both lock files
+lock:
+    .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --no-header --no-annotate --no-emit-index-url pyproject.toml --output-file requirements.lock
+    .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --constraints requirements.lock --generate-hashes --no-header --no-annotate --no-emit-index-url pyproject.toml --output-file server/requirements.lock
+
+# write data/Iris.csv again from scikit-learn's copy
+iris:
+    {{ python }} data/make_iris.py > data/Iris.csv

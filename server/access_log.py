@@ -1,0 +1,45 @@
+"""ASGI application -> the same application, with one log line a request; knows nothing of what it wraps."""
+
+import logging
+import time
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+logger = logging.getLogger(__name__)
+
+
+class AccessLog:
+    """Logs method, path, status, bytes answered and duration of every HTTP request once it has ended."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes a request on and logs it; a status of null says that no answer was begun."""
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        status: int | None = None
+        answered_bytes = 0
+
+        async def watch(message: Message) -> None:
+            nonlocal status, answered_bytes
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            elif message["type"] == "http.response.body":
+                answered_bytes += len(message["body"])
+            await send(message)
+
+        start = time.perf_counter()
+        try:
+            await self._app(scope, receive, watch)
+        finally:
+            facts = {
+                "method": scope["method"],
+                "path": scope["path"],
+                "status": status,
+                "bytes": answered_bytes,
+                "duration_us": round((time.perf_counter() - start) * 1e6),
+            }
+            logger.info("request", extra={"facts": facts})

@@ -1,0 +1,60 @@
+"""What can go wrong on the way, one class for each arrow; the entry points choose statuses and exit codes.
+
+    flags, variables --SettingsError--> Settings
+    models/          --RefusedError---> one version --NoSoundVersionError--> Catalog
+    request bytes    --MediaTypeError, BodyTooLargeError, MalformedBodyError, InvalidRowError--> row
+    query            --InvalidQueryError--> what to answer
+    rows             --SessionError---> answers
+
+This file imports nothing of the project and knows nothing of HTTP.
+"""
+
+from collections.abc import Mapping
+
+
+class CorollaError(Exception):
+    """The base of every error that Corolla's server raises on purpose; its text is safe to show to a client."""
+
+
+class SettingsError(CorollaError):
+    """A setting has a value that cannot be used; the text names the variable or flag."""
+
+
+class RefusedError(CorollaError):
+    """A version on disk is not sound and must not be served; the text is the reason."""
+
+
+class NoSoundVersionError(CorollaError):
+    """Nothing under the models directory can be served."""
+
+
+class InvalidQueryError(CorollaError):
+    """The query string says something that the route does not know."""
+
+
+class MediaTypeError(CorollaError):
+    """The body is declared as something other than plain JSON."""
+
+
+class BodyTooLargeError(CorollaError):
+    """The body is longer than the setting ``max_body_bytes`` allows."""
+
+
+class MalformedBodyError(CorollaError):
+    """The body is not JSON."""
+
+
+class InvalidRowError(CorollaError):
+    """The body is JSON that does not fit the signature.
+
+    Attributes:
+        fields: For each offending feature, what was expected and what came; empty where the body is no row at all.
+    """
+
+    def __init__(self, message: str, fields: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.fields = dict(fields)
+
+
+class SessionError(CorollaError):
+    """The compiled model failed on a batch, or broke its promise of one answer a row."""

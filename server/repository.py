@@ -1,0 +1,84 @@
+"""Versions on disk: models/<name>/<version>/ -> Package (verified bytes); knows neither sessions nor HTTP."""
+
+import hashlib
+from pathlib import Path
+
+import attrs
+
+from server.errors import RefusedError
+from server.manifest import Manifest, name_fault
+
+MANIFEST_FILE = "manifest.json"
+MANIFEST_SUM_FILE = "manifest.json.sha256"
+MODEL_FILE = "model.onnx"
+
+
+@attrs.frozen
+class Package:
+    """One version as read from disk, its hashes verified.
+
+    Attributes:
+        manifest: Its facts.
+        model: The ONNX bytes, the very ones that were hashed.
+    """
+
+    manifest: Manifest
+    model: bytes
+
+
+def list_versions(models_dir: Path) -> dict[str, list[int]]:
+    """Lists the version folders of each model, newest first; what is no model's or version's name is passed over."""
+    if not models_dir.is_dir():
+        return {}
+    found = {
+        folder.name: list_numbers(folder)
+        for folder in sorted(models_dir.iterdir())
+        if folder.is_dir() and name_fault(folder.name) is None
+    }
+    return {name: numbers for name, numbers in found.items() if numbers}
+
+
+def list_numbers(model_dir: Path) -> list[int]:
+    """Lists the version numbers in one model's folder, newest first."""
+    names = [entry.name for entry in model_dir.iterdir() if entry.is_dir()]
+    return sorted((int(name) for name in names if is_version_name(name)), reverse=True)
+
+
+def is_version_name(name: str) -> bool:
+    """Says whether a folder's name is a version: ASCII digits with no leading zero, so each number has one folder."""
+    return name.isascii() and name.isdigit() and not name.startswith("0")
+
+
+def read_package(models_dir: Path, name: str, number: int) -> Package:
+    """Reads one version and verifies it against its own hashes.
+
+    Raises:
+        RefusedError: If a file is missing, cannot be read or is not the one that was published.
+    """
+    folder = models_dir / name / str(number)
+    manifest_bytes = _read(folder, MANIFEST_FILE)
+    _verify(MANIFEST_FILE, manifest_bytes, _read(folder, MANIFEST_SUM_FILE).decode("ascii", "replace").split(" ")[0])
+    manifest = Manifest.from_json(manifest_bytes)
+    if (manifest.name, manifest.version) != (name, number):
+        raise RefusedError(f"{MANIFEST_FILE} is of {manifest.name}/{manifest.version}, its folder is {name}/{number}")
+    if MODEL_FILE not in manifest.files:
+        raise RefusedError(f"{MANIFEST_FILE} lists no {MODEL_FILE}")
+    contents = {file: _read(folder, file) for file in manifest.files}
+    for file, content in contents.items():
+        _verify(file, content, manifest.files[file])
+    return Package(manifest=manifest, model=contents[MODEL_FILE])
+
+
+def _read(folder: Path, file: str) -> bytes:
+    if Path(file).name != file:
+        raise RefusedError(f"{MANIFEST_FILE} names a file outside its folder: {file!r}")
+    try:
+        return (folder / file).read_bytes()
+    except OSError as error:
+        raise RefusedError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _verify(file: str, content: bytes, expected: str) -> None:
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != expected:
+        raise RefusedError(f"{file} is not what was published: expected SHA-256 {expected!r}, got {actual!r}")

@@ -1,0 +1,77 @@
+"""The onnxruntime wrapper: rows -> answers; knows nothing of files, JSON or HTTP."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from server.errors import RefusedError, SessionError
+from server.signature import Answer, Row, Signature, Tensor
+
+DATATYPES = {"tensor(float)": "FP32", "tensor(int64)": "INT64", "tensor(string)": "BYTES"}
+_ERRORS_ONLY = 3
+
+
+class Session:
+    """One compiled model, ready to run.
+
+    One intra-op thread and no spinning: on a small host a waiting thread takes the core that would read the next
+    request, and a table's model is too small to be split.
+    """
+
+    def __init__(self, model: bytes, signature: Signature) -> None:
+        """Loads the model and holds it against its signature.
+
+        Args:
+            model: ONNX bytes.
+            signature: What the model must take and give.
+
+        Raises:
+            RefusedError: If onnxruntime cannot load it, or it takes or gives something else.
+        """
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _ERRORS_ONLY
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise RefusedError(f"onnxruntime cannot load the model: {error}") from error
+        _hold_against("inputs", self._session.get_inputs(), signature.inputs)
+        _hold_against("outputs", self._session.get_outputs(), signature.outputs)
+        self._input = signature.inputs[0].name
+        self._outputs = [output.name for output in signature.outputs]
+
+    def run(self, rows: Sequence[Row] | npt.NDArray[np.float64]) -> list[Answer]:
+        """Answers a batch.
+
+        Args:
+            rows: Shape ``(n, features)``; numbers in the units of the training table, taken as FP32.
+
+        Returns:
+            n answers, in the order of the rows.
+
+        Raises:
+            SessionError: If onnxruntime fails, or gives another number of answers than rows.
+        """
+        try:
+            batch = np.asarray(rows, dtype=np.float32)
+            labels, probabilities = self._session.run(self._outputs, {self._input: batch})
+        except Exception as error:
+            raise SessionError(f"the model failed on a batch of {len(rows)} rows: {error}") from error
+        if not len(labels) == len(probabilities) == len(rows):
+            raise SessionError(f"expected {len(rows)} answers, got {len(labels)} labels, {len(probabilities)} lists")
+        return [Answer(label, tuple(row)) for label, row in zip(labels.tolist(), probabilities.tolist(), strict=True)]
+
+
+def _hold_against(what: str, nodes: Sequence[onnxruntime.NodeArg], tensors: Sequence[Tensor]) -> None:
+    found = tuple((node.name, DATATYPES.get(node.type, node.type), _shape(node.shape)) for node in nodes)
+    expected = tuple((tensor.name, tensor.datatype, tensor.shape) for tensor in tensors)
+    if found != expected:
+        raise RefusedError(f"the model's {what} are not its signature's: expected {expected}, got {found}")
+
+
+def _shape(shape: Sequence[int | str | None]) -> tuple[int, ...]:
+    return tuple(size if isinstance(size, int) else -1 for size in shape)

@@ -1,0 +1,120 @@
+"""Flags and COROLLA_ variables -> Settings; a flag wins over its variable, and a bad value is named and refused."""
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from server.errors import SettingsError
+
+PREFIX = "COROLLA_"
+ANOTHER_ROOMS = frozenset({"COROLLA_DATA_DIR"})
+"""Variables of this prefix that are for training, and so no mistake here."""
+
+
+def _whole_number(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+            raise ValueError(f"a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def _switch(text: str) -> bool:
+    try:
+        return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+    except KeyError:
+        raise ValueError("true or false") from None
+
+
+def _some_text(text: str) -> str:
+    if not text:
+        raise ValueError("some text")
+    return text
+
+
+def _directory(text: str) -> Path:
+    return Path(_some_text(text))
+
+
+def _setting(default: Any, parse: Callable[[str], Any], about: str) -> Any:
+    return attrs.field(default=default, metadata={"parse": parse, "about": about})
+
+
+@attrs.frozen
+class Settings:
+    """How the server runs; each field is a ``COROLLA_`` variable and a flag of the same words.
+
+    Attributes:
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+        models_dir: The model repository.
+        max_batch_rows: The most rows that a session is given at once.
+        max_body_bytes: The longest request body that is read.
+        access_log: Whether each request is logged.
+    """
+
+    host: str = _setting("127.0.0.1", _some_text, "address to listen on")
+    port: int = _setting(8000, _whole_number(0, 65_535), "port to listen on; 0 takes a free one")
+    models_dir: Path = _setting(Path("models"), _directory, "the model repository")  # noqa: RUF009  attrs.field is what it gives
+    max_batch_rows: int = _setting(64, _whole_number(1, 65_536), "the most rows that a session is given at once")
+    max_body_bytes: int = _setting(1_048_576, _whole_number(1, 2**30), "the longest request body that is read")
+    access_log: bool = _setting(default=False, parse=_switch, about="log a line for each request")
+
+
+def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
+    """Reads the settings of a process.
+
+    Args:
+        arguments: Its flags, without the program's name.
+        environment: Its environment variables.
+
+    Raises:
+        SettingsError: If a value cannot be used, or a ``COROLLA_`` variable is none of the settings'.
+        SystemExit: For ``--help``, and for flags that do not exist.
+    """
+    fields = attrs.fields(Settings)
+    variables = {PREFIX + field.name.upper() for field in fields}
+    unknown = {name for name in environment if name.startswith(PREFIX)} - variables - ANOTHER_ROOMS
+    if unknown:
+        raise SettingsError(f"unknown: {', '.join(sorted(unknown))}; expected {', '.join(sorted(variables))}")
+    flags = vars(make_parser().parse_args(arguments))
+    values: dict[str, Any] = {}
+    for field in fields:
+        variable = PREFIX + field.name.upper()
+        if flags[field.name] is not None:
+            values[field.name] = _parse(field, flag_of(field.name), flags[field.name])
+        elif variable in environment:
+            values[field.name] = _parse(field, variable, environment[variable])
+    return Settings(**values)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Makes the parser of the server's flags, whose help names each variable and default."""
+    parser = argparse.ArgumentParser(
+        prog="python -m server",
+        description="Serve the newest sound version of every model in the repository over HTTP.",
+        epilog="Each flag can be given as the variable named beside it; a flag wins over its variable.",
+    )
+    for field in attrs.fields(Settings):
+        about = f"{field.metadata['about']} (default: {field.default}; variable: {PREFIX}{field.name.upper()})"
+        if field.type is bool:
+            parser.add_argument(flag_of(field.name), action="store_const", const="true", help=about)
+        else:
+            parser.add_argument(flag_of(field.name), metavar=field.name.rpartition("_")[2].upper(), help=about)
+    return parser
+
+
+def flag_of(name: str) -> str:
+    """Gives the flag of a setting: ``max_batch_rows`` -> ``--max-batch-rows``."""
+    return "--" + name.replace("_", "-")
+
+
+def _parse(field: "attrs.Attribute[Any]", source: str, text: str) -> Any:
+    try:
+        return field.metadata["parse"](text)
+    except ValueError as error:
+        raise SettingsError(f"{source}: expected {error}, got {text!r}") from None

@@ -1,0 +1,264 @@
+"""The log of runs in SQLite: Run facts <-> rows of data/database.sqlite.
+
+A run is begun, and later finished or failed, each in a transaction of its own. A trainer holds a lock on its run's
+folder for as long as it lives; the kernel lets go of it however the trainer ends, so a run whose trainer was killed is
+found out and marked as failed. It knows nothing of tables or estimators.
+"""
+
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+
+from training.errors import TrainingError
+
+Status = Literal["running", "finished", "failed"]
+
+BUSY_TIMEOUT_S = 30
+_ABANDONED = "the trainer ended before it had finished"
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS runs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    started_at TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('running', 'finished', 'failed')),
+    reason TEXT CHECK ((reason IS NOT NULL) = (status = 'failed')),
+    model TEXT NOT NULL UNIQUE,
+    dataset TEXT NOT NULL,
+    dataset_sha256 TEXT NOT NULL,
+    target TEXT NOT NULL,
+    rows INTEGER NOT NULL,
+    estimator TEXT NOT NULL,
+    parameters TEXT NOT NULL,
+    seed INTEGER NOT NULL,
+    test_share REAL NOT NULL,
+    python TEXT NOT NULL,
+    scikit_learn TEXT NOT NULL,
+    train_accuracy REAL,
+    test_accuracy REAL,
+    metrics TEXT,
+    duration_s REAL,
+    CHECK (status != 'finished' OR (train_accuracy + test_accuracy + duration_s IS NOT NULL AND metrics IS NOT NULL))
+)
+"""
+
+
+@attrs.frozen
+class Plan:
+    """What a run sets out to do; all of it is known before it begins.
+
+    Attributes:
+        dataset: The dataset's name.
+        dataset_sha256: SHA-256 (hex) of the rows used.
+        target: The column to learn.
+        rows: How many rows there are.
+        estimator: What was asked for: a name, or ``module:function``.
+        estimator_name: The first part of the model's name.
+        parameters: The estimator's parameters.
+        seed: Seed of the split.
+        test_share: Share of the rows held out (0 to 1).
+        python: Version of Python.
+        scikit_learn: Version of scikit-learn.
+    """
+
+    dataset: str
+    dataset_sha256: str
+    target: str
+    rows: int
+    estimator: str
+    estimator_name: str
+    parameters: dict[str, Any]
+    seed: int
+    test_share: float
+    python: str
+    scikit_learn: str
+
+
+@attrs.frozen
+class Run:
+    """One training as the log has it; what is not known yet is None.
+
+    Attributes:
+        id: Its number; never used twice.
+        started_at: When it began, UTC, ISO 8601.
+        status: Where it stands.
+        reason: Why it failed.
+        model: The model's name, ``<estimator>_<id>``.
+        dataset: The dataset's name.
+        dataset_sha256: SHA-256 (hex) of the rows used.
+        target: The column that was learned.
+        rows: How many rows there were.
+        estimator: What was asked for: a name, or ``module:function``.
+        parameters: The estimator's parameters.
+        seed: Seed of the split.
+        test_share: Share of the rows held out (0 to 1).
+        python: Version of Python.
+        scikit_learn: Version of scikit-learn.
+        train_accuracy: Share of training rows answered right (0 to 1).
+        test_accuracy: Share of held-out rows answered right (0 to 1).
+        metrics: All metrics, by ``train`` and ``test``.
+        duration_s: How long it took.
+    """
+
+    id: int
+    started_at: str
+    status: Status
+    reason: str | None
+    model: str
+    dataset: str
+    dataset_sha256: str
+    target: str
+    rows: int
+    estimator: str
+    parameters: dict[str, Any]
+    seed: int
+    test_share: float
+    python: str
+    scikit_learn: str
+    train_accuracy: float | None
+    test_accuracy: float | None
+    metrics: dict[str, Any] | None
+    duration_s: float | None
+
+
+class RunLog:
+    """The runs under one data directory."""
+
+    def __init__(self, data_dir: Path) -> None:
+        """Opens the log, making it where there is none.
+
+        Args:
+            data_dir: Where ``database.sqlite`` and ``runs/`` are.
+        """
+        self._path = data_dir / "database.sqlite"
+        self._folders = data_dir / "runs"
+        self._folders.mkdir(parents=True, exist_ok=True)
+        with self._transaction() as database:
+            database.execute(_SCHEMA)
+
+    def folder(self, run_id: int) -> Path:
+        """Gives the folder of a run's files."""
+        return self._folders / str(run_id)
+
+    @contextmanager
+    def begin(self, plan: Plan) -> Iterator[int]:
+        """Logs a new run as running, and holds its lock for the length of a ``with`` block.
+
+        Yields:
+            The run's id, which is nobody else's.
+        """
+        lock = -1
+        try:
+            with self._transaction() as database:
+                run_id = _insert(database, plan)
+                # Locked before the row can be seen: nobody ever finds a living run without its lock.
+                # A trainer killed right here leaves an empty folder and no row; the next one takes both.
+                self.folder(run_id).mkdir(exist_ok=True)
+                lock = os.open(self.folder(run_id), os.O_RDONLY)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield run_id
+        finally:
+            if lock >= 0:
+                os.close(lock)
+
+    def finish(self, run_id: int, metrics: dict[str, Any], duration_s: float) -> None:
+        """Marks a running run as finished, with its metrics by ``train`` and ``test``."""
+        accuracies = (metrics["train"]["accuracy"], metrics["test"]["accuracy"])
+        with self._transaction() as database:
+            database.execute(
+                "UPDATE runs SET status = 'finished', train_accuracy = ?, test_accuracy = ?, metrics = ?,"
+                " duration_s = ? WHERE id = ? AND status = 'running'",
+                (*accuracies, json.dumps(metrics), duration_s, run_id),
+            )
+
+    def fail(self, run_id: int, reason: str, duration_s: float | None = None) -> None:
+        """Marks a running run as failed."""
+        with self._transaction() as database:
+            _fail(database, run_id, reason, duration_s)
+
+    def find(self, run_id: int) -> Run:
+        """Gives one run.
+
+        Raises:
+            TrainingError: If there is none of this id.
+        """
+        for run in self.list():
+            if run.id == run_id:
+                return run
+        raise TrainingError(f"no run {run_id} in {self._path}; `python -m training runs` lists them")
+
+    def list(self) -> list[Run]:
+        """Gives all runs by id, after marking those as failed whose trainer is gone."""
+        with self._transaction() as database:
+            for (run_id,) in database.execute("SELECT id FROM runs WHERE status = 'running'").fetchall():
+                if not _is_locked(self.folder(run_id)):
+                    _fail(database, run_id, _ABANDONED, None)
+            database.row_factory = sqlite3.Row
+            return [_to_run(row) for row in database.execute("SELECT * FROM runs ORDER BY id")]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Opens one write transaction: rolled back where the block fails, and by SQLite where the process dies."""
+        with closing(sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as database:
+            database.execute("PRAGMA journal_mode = DELETE")
+            database.execute("PRAGMA synchronous = FULL")
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                yield database
+            except BaseException:
+                database.execute("ROLLBACK")
+                raise
+            database.execute("COMMIT")
+
+
+def _insert(database: sqlite3.Connection, plan: Plan) -> int:
+    facts = attrs.asdict(plan)
+    name = facts.pop("estimator_name")
+    facts |= {
+        "parameters": json.dumps(plan.parameters, default=repr),
+        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "status": "running",
+        "model": "",
+    }
+    columns = ", ".join(facts)
+    marks = ", ".join("?" * len(facts))
+    cursor = database.execute(f"INSERT INTO runs ({columns}) VALUES ({marks})", tuple(facts.values()))  # noqa: S608  the names are Plan's own
+    run_id = cursor.lastrowid
+    assert run_id is not None  # noqa: S101  sqlite3 gives one after every INSERT
+    database.execute("UPDATE runs SET model = ? WHERE id = ?", (f"{name}_{run_id}", run_id))
+    return run_id
+
+
+def _fail(database: sqlite3.Connection, run_id: int, reason: str, duration_s: float | None) -> None:
+    database.execute(
+        "UPDATE runs SET status = 'failed', reason = ?, duration_s = ? WHERE id = ? AND status = 'running'",
+        (reason, duration_s, run_id),
+    )
+
+
+def _is_locked(folder: Path) -> bool:
+    """Says whether a living trainer holds the run's folder; a folder that is gone is held by nobody."""
+    try:
+        lock = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def _to_run(row: sqlite3.Row) -> Run:
+    facts = dict(row)
+    for name in ("parameters", "metrics"):
+        facts[name] = json.loads(facts[name]) if facts[name] is not None else None
+    return Run(**facts)

@@ -1,0 +1,73 @@
+"""Dataset + choice of estimator -> a finished Run: the story of one training, from the log's first word to its last."""
+
+import platform
+import time
+from pathlib import Path
+
+import attrs
+import sklearn
+
+from training.artifacts import save_artifacts
+from training.dataset import Dataset
+from training.errors import TrainingError
+from training.estimators import Choice
+from training.metrics import Metrics, evaluate
+from training.runlog import Plan, Run, RunLog
+from training.split import Split, split_rows
+
+
+def train(dataset: Dataset, choice: Choice, *, seed: int, test_share: float, data_dir: Path) -> Run:
+    """Trains, evaluates, saves and logs.
+
+    Args:
+        dataset: The table.
+        choice: The estimator to fit.
+        seed: Seed of the split.
+        test_share: Share of the rows to hold out, between 0 and 1.
+        data_dir: Where the log and the runs' files are.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        TrainingError: If the table cannot be split (no run is logged), or the estimator fails (a failed run is).
+    """
+    split = split_rows(dataset, test_share, seed)
+    log = RunLog(data_dir)
+    start = time.perf_counter()
+    with log.begin(_plan(dataset, choice, seed, test_share)) as run_id:
+        try:
+            metrics = _fit(dataset, choice, split)
+            save_artifacts(log.folder(run_id), choice.estimator, dataset, split.held_out)
+            log.finish(run_id, {side: attrs.asdict(of) for side, of in metrics.items()}, time.perf_counter() - start)
+        except BaseException as error:
+            log.fail(run_id, f"{type(error).__name__}: {error}", time.perf_counter() - start)
+            if not isinstance(error, Exception):
+                raise
+            raise TrainingError(f"run {run_id} failed: {type(error).__name__}: {error}") from error
+    return log.find(run_id)
+
+
+def _plan(dataset: Dataset, choice: Choice, seed: int, test_share: float) -> Plan:
+    return Plan(
+        dataset=dataset.name,
+        dataset_sha256=dataset.sha256(),
+        target=str(dataset.target.name),
+        rows=len(dataset.target),
+        estimator=choice.spec,
+        estimator_name=choice.name,
+        parameters=choice.estimator.get_params(),
+        seed=seed,
+        test_share=test_share,
+        python=platform.python_version(),
+        scikit_learn=sklearn.__version__,
+    )
+
+
+def _fit(dataset: Dataset, choice: Choice, split: Split) -> dict[str, Metrics]:
+    sides = {"train": list(split.train), "test": list(split.held_out)}
+    choice.estimator.fit(dataset.features.iloc[sides["train"]], dataset.target.iloc[sides["train"]])
+    return {
+        side: evaluate(choice.estimator, dataset.features.iloc[rows], dataset.target.iloc[rows])
+        for side, rows in sides.items()
+    }

@@ -14,24 +14,27 @@ setup:
     .venv/bin/pip install --quiet --requirement requirements.lock
     .venv/bin/pre-commit install
 
-# train on a table, log the run, compile it, prove parity and publish: just train-export [CSV] [TARGET] [OPTIONS OF TRAIN]
-train-export csv="data/Iris.csv" target="Species" *options="":
+# train on a table, log the run, compile it, prove parity and publish; OPTIONS are those of `python -m training train`
+[positional-arguments]
+train-export csv="data/Iris.csv" target="Species" *options:
     #!/usr/bin/env bash
     set -euo pipefail
-    run_id=$({{ python }} -m training train '{{ csv }}' '{{ target }}' {{ if csv == "data/Iris.csv" { "--drop Id" } else { "" } }} {{ options }})
+    run_id=$({{ python }} -m training train "$@" {{ if csv == "data/Iris.csv" { "--drop Id" } else { "" } }})
     {{ python }} -m convert "$run_id"
 
-# serve the newest sound version of every model: just serve [OPTIONS OF SERVER]
-serve *options="":
-    exec {{ python }} -m server {{ options }}
+# serve the newest sound version of every model; OPTIONS are those of `python -m server`
+[positional-arguments]
+serve *options:
+    exec {{ python }} -m server "$@"
 
 # train on data/Iris.csv, publish, and serve on port 8000
 quickstart: train-export serve
 
-# run the tests, with coverage
-test *options="":
+# run the tests, with coverage; OPTIONS are those of pytest
+[positional-arguments]
+test *options:
     {{ python }} -m coverage erase
-    {{ python }} -m coverage run -m pytest {{ options }}
+    {{ python }} -m coverage run -m pytest "$@"
     {{ python }} -m coverage combine --quiet
     {{ python }} -m coverage report
 
@@ -48,8 +51,9 @@ types:
 check: lint types test
 
 # measure latency with locust: 1 user, 10 users, saturation; reports in tests/load/reports
-load-test *options="":
-    {{ python }} tests/load/run.py {{ options }}
+[positional-arguments]
+load-test *options:
+    {{ python }} tests/load/run.py "$@"
 
 # start the server in an environment that has its base dependencies alone
 smoke:

@@ -5,6 +5,7 @@ What a program wants (the version's folder) goes to standard output, what a pers
 
 import argparse
 import os
+import sqlite3
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,11 +15,11 @@ from convert.export import export
 from convert.golden import choose_golden_rows
 from convert.parity import Certificate, prove
 from convert.publish import Publication, check_name, publish
-from server.errors import RefusedError
+from server.errors import CorollaError
 from server.manifest import RunFacts
 from server.session import Session
 from server.signature import Answer
-from training.artifacts import load_artifacts
+from training.artifacts import DATASET_FILE, load_artifacts
 from training.errors import TrainingError
 from training.runlog import Run, RunLog
 
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _make_parser().parse_args(arguments)
     try:
         return _convert(options)
-    except (ConvertError, TrainingError, RefusedError) as error:
+    except (ConvertError, TrainingError, CorollaError, OSError, sqlite3.Error) as error:
         print(f"refused: {error}", file=sys.stderr)
         return REFUSED
 
@@ -47,6 +48,8 @@ def _convert(options: argparse.Namespace) -> int:
         raise ConvertError(f"run {run.id} is {run.status}: expected a finished one")
     name = check_name(options.name or run.dataset)
     left = load_artifacts(log.folder(run.id), run.dataset, run.target)
+    if left.dataset.sha256() != run.dataset_sha256:
+        raise ConvertError(f"{log.folder(run.id) / DATASET_FILE}: not the rows of run {run.id}, by their SHA-256")
     compiled = export(left.estimator, left.dataset.features)
     certificate = prove(left.estimator, Session(compiled.model, compiled.signature), left.dataset.features)
     _tell(certificate)

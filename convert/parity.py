@@ -107,9 +107,9 @@ def _ask_session(session: Session, rows: pd.DataFrame, batch_rows: int) -> list[
 
 
 def _difference(expected: Answer, answered: Answer) -> float:
-    pairs = zip(expected.probabilities, answered.probabilities, strict=True)
+    differences = np.abs(np.subtract(expected.probabilities, answered.probabilities))
     # A probability that is NaN on one side would compare as no difference; it is the largest there is.
-    return float(np.nan_to_num(max(abs(a - b) for a, b in pairs), nan=1.0))
+    return float(np.nan_to_num(differences, nan=1.0).max())
 
 
 def _by_name(rows: pd.DataFrame, position: int) -> dict[str, float]:

@@ -56,7 +56,7 @@ def check_name(name: str) -> str:
         ConvertError: If it cannot.
     """
     if fault := name_fault(name):
-        raise ConvertError(fault)
+        raise ConvertError(f"{fault}; --name chooses another")
     return name
 
 
@@ -83,6 +83,7 @@ def publish(models_dir: Path, publication: Publication) -> Path:
         # Fails where the place holds anything: a version is never overwritten.
         staging.rename(folder / str(number))
         sync_folder(folder)
+        sync_folder(models_dir)
     return folder / str(number)
 
 

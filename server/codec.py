@@ -5,8 +5,9 @@ refuses is looked at again, feature by feature, so that the error can name each 
 """
 
 import json
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -21,6 +22,7 @@ MAX_ECHO_CHARS = 64
 _Number = Annotated[float, msgspec.Meta(ge=-MAX_FP32, le=MAX_FP32)]
 _Fields = dict[str, msgspec.Raw]
 _KINDS = {"{": "an object", "[": "an array", '"': "a string", "t": "a boolean", "f": "a boolean", "n": "null"}
+_UNFIT_FOR_STRUCT = re.compile(r'[\\"\x00-\x1f]')
 _REPEATED = "given more than once"
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -35,14 +37,14 @@ class Codec:
             signature: The features to take and the labels to give.
             model_name: What answers give as ``model_name``.
         """
-        row = _row_struct(signature.features)
         self._features = {feature.name: feature for feature in signature.features}
         self._labels = [str(label) for label in signature.labels]
         self._model_name = model_name
         # A body with this many colons a row has each feature once; only another count is searched for repeated names.
         self._colons = sum(1 + name.count(":") for name in self._features)
-        self._row = msgspec.json.Decoder(row)
-        self._rows = msgspec.json.Decoder(list[row])  # type: ignore[valid-type]  # a type made at run time
+        shape, self._to_row = self._choose_shape(signature.features)
+        self._row = msgspec.json.Decoder(shape)
+        self._rows = msgspec.json.Decoder(list[shape])  # type: ignore[valid-type]  # a type made at run time
         self._answers = {
             label: msgspec.json.encode({"output": label, "model_name": model_name}) for label in signature.labels
         }
@@ -55,12 +57,12 @@ class Codec:
             InvalidRowError: If it is, but does not fit the signature.
         """
         try:
-            row = self._row.decode(body)
+            row = self._to_row(self._row.decode(body))
         except _UNREADABLE:
             raise self._explain_row(body) from None
         if body.count(b":") != self._colons:
             _refuse(dict.fromkeys(_repeated_names(body), _REPEATED))
-        return msgspec.structs.astuple(row)
+        return row
 
     def decode_rows(self, body: bytes) -> list[Row]:
         """Reads a JSON array of rows.
@@ -70,13 +72,13 @@ class Codec:
             InvalidRowError: If it is, but a row does not fit the signature; fields are named ``<index>.<feature>``.
         """
         try:
-            rows = self._rows.decode(body)
+            rows = [self._to_row(row) for row in self._rows.decode(body)]
         except _UNREADABLE:
             raise self._explain_rows(body) from None
         if body.count(b":") != self._colons * len(rows):
             repeated = enumerate(_repeated_names(body))
             _refuse({f"{index}.{name}": _REPEATED for index, names in repeated for name in names})
-        return [msgspec.structs.astuple(row) for row in rows]
+        return rows
 
     def encode_answer(self, answer: Answer, *, probabilities: bool) -> bytes:
         """Writes ``{"output", "model_name"}``, with ``probabilities`` by label where they are asked for."""
@@ -96,6 +98,20 @@ class Codec:
         if probabilities:
             body["probabilities"] = [self._by_label(answer) for answer in answers]
         return msgspec.json.encode(body)
+
+    def _choose_shape(self, features: Sequence[Feature]) -> tuple[Any, Callable[[Any], Row]]:
+        """Gives what a row is decoded as, and what makes a row of that.
+
+        A struct is the fastest; its names cannot have quotes, backslashes or control characters, a dictionary's can.
+        """
+        if any(_UNFIT_FOR_STRUCT.search(feature.name) for feature in features):
+            return dict[str, _Number], self._order
+        return _row_struct(features), msgspec.structs.astuple
+
+    def _order(self, fields: dict[str, float]) -> Row:
+        if fields.keys() != self._features.keys():
+            raise msgspec.ValidationError
+        return tuple(fields[name] for name in self._features)
 
     def _by_label(self, answer: Answer) -> dict[str, float]:
         return dict(zip(self._labels, answer.probabilities, strict=True))

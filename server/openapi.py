@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from server.catalog import Catalog, Model
+from server.manifest import Manifest
 from server.signature import Feature, Label
 
 Document = dict[str, Any]
@@ -32,13 +33,14 @@ _ERRORS = {
 
 def make_document(catalog: Catalog) -> Document:
     """Makes the document of everything that this server answers."""
-    paths: Document = {
+    paths: Document = {}
+    for model in catalog.models.values():
+        paths |= _model_paths(model)
+    paths |= {
         "/": {"get": _plain("What this server is and serves.", "index")},
         "/healthz": {"get": _plain("Liveness: the process answers.", "liveness")},
         "/readyz": {"get": _plain("Readiness: what is served and what was refused.", "readiness")},
     }
-    for model in catalog.models.values():
-        paths |= _model_paths(model)
     return {
         "openapi": "3.0.3",
         "info": {
@@ -109,15 +111,28 @@ def _operation(
         "summary": summary,
         "operationId": f"{name}_{manifest.name}",
         "tags": [manifest.name],
-        "description": (
-            f"Version {manifest.version}, `{manifest.model_name}`: learned `{manifest.run.target}` from "
-            f"`{manifest.run.dataset}`, test accuracy {manifest.run.test_accuracy:.3f}. Parity: "
-            f"{manifest.parity.label_mismatches} label mismatches on {manifest.parity.rows} rows."
-        ),
+        "description": _about(manifest),
         "parameters": [_PROBABILITIES],
         "requestBody": {"required": True, "content": _json(*takes)},
         "responses": {"200": {"description": "The prediction.", "content": _json(*gives)}} | errors,
     }
+
+
+def _about(manifest: Manifest) -> str:
+    """Tells of a version in Markdown, which Swagger UI shows above the fields."""
+    run, parity, signature = manifest.run, manifest.parity, manifest.signature
+    ranges = [f"| {feature.name} | {feature.minimum:g} to {feature.maximum:g} |" for feature in signature.features]
+    lines = (
+        f"Version {manifest.version}, `{manifest.model_name}`: learned `{run.target}` from `{run.dataset}`.",
+        f"Accuracy {run.test_accuracy:.3f} on held-out rows; equal to its estimator on {parity.rows} rows.",
+        "",
+        f"Answers {', '.join(f'`{label}`' for label in signature.labels)}.",
+        "",
+        "| feature | seen in training |",
+        "| --- | --- |",
+        *ranges,
+    )
+    return "\n".join(lines)
 
 
 def _json(schema: Document, example: object) -> Document:

@@ -30,7 +30,14 @@ _DOCS = b"""<!doctype html>
 <script src="/docs/page.js"></script>
 </html>
 """
-_DOCS_SCRIPT = b"""SwaggerUIBundle({url: "/openapi.json", dom_id: "#ui", tryItOutEnabled: true, validatorUrl: null});
+_DOCS_SCRIPT = b"""SwaggerUIBundle({
+  url: "/openapi.json",
+  dom_id: "#ui",
+  deepLinking: true,
+  defaultModelsExpandDepth: -1,
+  tryItOutEnabled: true,
+  validatorUrl: null,
+});
 """
 
 
@@ -46,7 +53,7 @@ def make_page_routes(catalog: Catalog) -> Sequence[HTTPRouteHandler | Router]:
         _json_page("/healthz", {"status": "alive"}),
         _json_page("/readyz", readiness),
         _json_page("/openapi.json", make_document(catalog)),
-        _page("/docs", _DOCS, "text/html; charset=utf-8"),
+        _page("/docs", _DOCS, "text/html"),
         _page("/docs/page.js", _DOCS_SCRIPT, "text/javascript"),
         create_static_files_router(path="/docs/assets", directories=[Path(str(swagger_ui_bundle.swagger_ui_path))]),
     ]

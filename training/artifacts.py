@@ -6,7 +6,6 @@ held_out.csv     those of them that were not learned from
 """
 
 import os
-import zipfile
 from pathlib import Path
 
 import attrs
@@ -49,6 +48,7 @@ def save_artifacts(folder: Path, estimator: Estimator, dataset: Dataset, held_ou
     _write(folder / DATASET_FILE, dataset.to_csv())
     _write(folder / HELD_OUT_FILE, dataset.to_csv(held_out))
     sync_folder(folder)
+    sync_folder(folder.parent)
 
 
 def load_artifacts(folder: Path, name: str, target: str) -> Artifacts:
@@ -81,11 +81,12 @@ def sync_folder(folder: Path) -> None:
 def _load_estimator(path: Path) -> Estimator:
     try:
         untrusted = skops.io.get_untrusted_types(file=path)
-        if untrusted:
-            raise TrainingError(f"{path}: only scikit-learn's own types are loaded, found {', '.join(untrusted)}")
-        return skops.io.load(path)
-    except (OSError, zipfile.BadZipFile, KeyError) as error:
+        estimator = None if untrusted else skops.io.load(path)
+    except Exception as error:  # broken bytes make zipfile and skops fail in many ways
         raise TrainingError(f"{path}: not an estimator that can be read: {error}") from error
+    if untrusted:
+        raise TrainingError(f"{path}: only scikit-learn's own types are loaded, found {', '.join(untrusted)}")
+    return estimator
 
 
 def _write(path: Path, content: bytes) -> None:

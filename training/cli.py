@@ -6,6 +6,7 @@ What a program wants (the run's id) goes to standard output, what a person wants
 import argparse
 import os
 import re
+import sqlite3
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _make_parser().parse_args(arguments)
     try:
         code: int = options.command(options)
-    except TrainingError as error:
+    except (TrainingError, OSError, sqlite3.Error) as error:
         print(f"refused: {error}", file=sys.stderr)
         return 1
     return code
@@ -107,6 +108,13 @@ def _share(text: str) -> float:
     return share
 
 
+def _seed(text: str) -> int:
+    seed = int(text)
+    if not 0 <= seed < 2**32:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 to {2**32 - 1}, got {text}")
+    return seed
+
+
 def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m training", description="Train on a table, and look at what was trained."
@@ -133,7 +141,7 @@ def _add_train(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--drop", metavar="COLUMN", action="append", default=[], help="a column to leave out; can be given again"
     )
-    command.add_argument("--seed", type=int, default=42, help="seed of the split (default: 42)")
+    command.add_argument("--seed", type=_seed, default=42, help="seed of the split (default: 42)")
     command.add_argument("--test-share", type=_share, default=0.25, help="share of rows to hold out (default: 0.25)")
     _add_data_dir(command)
 

@@ -6,8 +6,8 @@ keep every digit, and a cell that spoils a column can be named. It knows nothing
 
 import csv
 import hashlib
+import io
 import sqlite3
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
@@ -24,8 +24,9 @@ Kind = Literal["numeric", "boolean", "categorical"]
 
 MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"})
 """Cells that stand for no value."""
-_NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
-_INTEGER = r"[+-]?\d+"
+_NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+_INTEGER = r"[+-]?[0-9]+"
+_BYTE_ORDER_MARK = "\ufeff"
 
 
 @attrs.frozen
@@ -61,9 +62,10 @@ class Dataset:
 
     def to_csv(self, rows: Sequence[int] | None = None) -> bytes:
         """Writes the table, or the rows at these positions, such that reading it again gives the same values."""
-        frame = self.features.assign(**{str(self.target.name): self.target})
+        frame = pd.concat([self.features, self.target], axis="columns")
         chosen = frame if rows is None else frame.iloc[list(rows)]
-        return str(chosen.to_csv(index=False, lineterminator="\n")).encode()
+        # Both characters end a line, so cells that hold either of them are quoted.
+        return str(chosen.to_csv(index=False, lineterminator="\r\n")).encode()
 
     def sha256(self) -> str:
         """Gives the SHA-256 (hex) of the table as `to_csv` writes it: of what was learned from, whatever its source."""
@@ -105,24 +107,21 @@ def read_dataset(
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    """Reads every cell as text; rows that are longer or shorter than the header are refused."""
+    """Reads every cell as text; rows longer or shorter than the header are refused, empty lines passed over."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            header = next(csv.reader(file, strict=True), [])
-        _check_header(path, header)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            cells = pd.read_csv(
-                path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig", skip_blank_lines=True
-            )
+        text = path.read_bytes().decode().removeprefix(_BYTE_ORDER_MARK)
     except UnicodeDecodeError as error:
         raise TrainingError(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from error
-    except (pd.errors.ParserError, pd.errors.ParserWarning, csv.Error) as error:
-        raise TrainingError(f"{path}: not a CSV table: {error}") from error
-    short = cells.isna().any(axis="columns")
-    if short.any():
-        raise TrainingError(f"{path}: row {_first_row(short)} has fewer cells than the header's {len(header)}")
-    return cells
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header, *rows = [line for line in lines if line] or [[]]
+    except csv.Error as error:
+        raise TrainingError(f"{path}: not a CSV table: line {lines.line_num}: {error}") from error
+    _check_header(path, header)
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(header):
+            raise TrainingError(f"{path}: row {number} has {len(row)} cells, the header has {len(header)}")
+    return pd.DataFrame(rows, columns=header, dtype=str)
 
 
 def _check_header(path: Path, header: Sequence[str]) -> None:
@@ -147,6 +146,7 @@ def _read_table(path: Path, table: str) -> pd.DataFrame:
             cells = pd.read_sql_query(f'SELECT * FROM "{quoted}"', database, dtype=object)  # noqa: S608  quoted, and found in the schema
     except (sqlite3.DatabaseError, pd.errors.DatabaseError) as error:
         raise TrainingError(f"{path}: not an SQLite database that can be read: {error}") from error
+    _check_header(path, list(cells.columns))
     return cells.map(lambda cell: "" if pd.isna(cell) else str(cell))
 
 
@@ -162,10 +162,12 @@ def _describe(cells: pd.Series) -> Column:
 
 
 def _numbers(cells: pd.Series, column: Column) -> pd.Series:
-    if column.kind != "numeric":
+    spoiling = ~cells.isin(MISSING) & ~cells.str.fullmatch(_NUMBER)
+    if spoiling.any():
+        row = _first_row(spoiling)
         raise TrainingError(
-            f"column {column.name!r} is {column.kind} (for example {cells.iloc[0]!r}): only numeric features can be "
-            f"handled yet; leave it out with --drop"
+            f"column {column.name!r} is {column.kind} (row {row}: {cells.iloc[row - 1]!r}): only numeric features can "
+            f"be handled yet; leave it out with --drop"
         )
     if column.missing:
         row = _first_row(cells.isin(MISSING))
@@ -193,5 +195,12 @@ def _labels(cells: pd.Series, column: Column) -> pd.Series:
     if column.kind == "categorical":
         return cells
     if column.kind == "numeric" and cells.str.fullmatch(_INTEGER).all():
-        return cells.astype(object).astype(np.int64)
+        return _whole_numbers(cells, column)
     raise TrainingError(f"the target {column.name!r} is {column.kind}: expected classes as text or whole numbers")
+
+
+def _whole_numbers(cells: pd.Series, column: Column) -> pd.Series:
+    try:
+        return cells.astype(object).astype(np.int64)
+    except (OverflowError, ValueError) as error:
+        raise TrainingError(f"the target {column.name!r} has whole numbers beyond an int64") from error

@@ -52,6 +52,8 @@ def choose_estimator(spec: str) -> Choice:
         estimator = getattr(importlib.import_module(module_name), function_name)()
     except Exception as error:
         raise TrainingError(f"estimator {spec!r} cannot be made: {type(error).__name__}: {error}") from error
+    if isinstance(estimator, type):
+        raise TrainingError(f"estimator {spec!r} gives the class {estimator.__name__}: expected an object of it")
     lacking = [method for method in ("fit", "predict", "predict_proba", "get_params") if not hasattr(estimator, method)]
     if lacking:
         raise TrainingError(f"estimator {spec!r} is a {type(estimator).__name__} without {', '.join(lacking)}")

@@ -204,16 +204,12 @@ class RunLog:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Opens one write transaction: rolled back where the block fails, and by SQLite where the process dies."""
+        """Opens one write transaction; closing rolls it back where the block fails, SQLite where the process dies."""
         with closing(sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as database:
             database.execute("PRAGMA journal_mode = DELETE")
             database.execute("PRAGMA synchronous = FULL")
             database.execute("BEGIN IMMEDIATE")
-            try:
-                yield database
-            except BaseException:
-                database.execute("ROLLBACK")
-                raise
+            yield database
             database.execute("COMMIT")
 
 

@@ -1,0 +1,168 @@
+"""A version is loaded only if it is whole, is what was published, and answers its golden rows on this host."""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from server.catalog import load_catalog, load_model
+from server.errors import NoSoundVersionError, RefusedError
+from server.manifest import GoldenRow, Manifest
+from server.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE, list_versions
+from tests.conftest import Workshop
+
+
+def seal(workshop: Workshop, manifest: bytes) -> None:
+    """Writes a manifest and its sum, as a forger or a faulty publisher could."""
+    (workshop.version_dir / MANIFEST_FILE).write_bytes(manifest)
+    (workshop.version_dir / MANIFEST_SUM_FILE).write_text(f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST_FILE}\n")
+
+
+def reseal(workshop: Workshop, **changes: Any) -> None:
+    seal(workshop, attrs.evolve(workshop.manifest(), **changes).to_json())
+
+
+def refusal(workshop: Workshop) -> str:
+    with pytest.raises(RefusedError) as refused:
+        load_model(workshop.models_dir, "iris", 1)
+    return str(refused.value)
+
+
+def test_a_sound_version_is_loaded(iris_workshop: Workshop) -> None:
+    model = load_catalog(iris_workshop.models_dir).models["iris"]
+    assert model.manifest == iris_workshop.manifest()
+    assert model.manifest.parity.passed
+
+
+@pytest.mark.parametrize("file", [MODEL_FILE, MANIFEST_FILE, MANIFEST_SUM_FILE])
+def test_no_bit_of_a_version_can_change_unseen(workshop: Workshop, file: str) -> None:
+    path = workshop.version_dir / file
+    sound = path.read_bytes()
+    # The sum's file ends with the name that sha256sum reads; only its digest is the version's.
+    length = 64 if file == MANIFEST_SUM_FILE else len(sound)
+    for position in range(0, length, max(1, length // 40)):
+        spoilt = bytearray(sound)
+        spoilt[position] ^= 1 << (position % 8)
+        path.write_bytes(spoilt)
+        assert "not what was published" in refusal(workshop)
+
+
+@pytest.mark.parametrize("file", [MODEL_FILE, MANIFEST_FILE, MANIFEST_SUM_FILE])
+def test_a_missing_file_is_named(workshop: Workshop, file: str) -> None:
+    (workshop.version_dir / file).unlink()
+    assert refusal(workshop) == f"{file} cannot be read: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda _: b"",
+        lambda _: b"[" * 100_000,
+        lambda text: text.replace(b"iris", b"\xff"),
+    ],
+)
+def test_a_manifest_that_cannot_be_read_is_refused(workshop: Workshop, spoil: Callable[[bytes], bytes]) -> None:
+    seal(workshop, spoil(workshop.manifest().to_json()))
+    assert refusal(workshop).startswith("manifest.json cannot be read: ")
+
+
+def test_a_manifest_of_a_later_format_is_refused(workshop: Workshop) -> None:
+    seal(workshop, workshop.manifest().to_json().replace(b'"format": 1', b'"format": 2'))
+    assert "'format' must be in [1]" in refusal(workshop)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"version": 2}, "manifest.json is of iris/2, its folder is iris/1"),
+        ({"name": "lily"}, "manifest.json is of lily/1, its folder is iris/1"),
+        ({"files": {}}, "manifest.json lists no model.onnx"),
+        ({"files": {MODEL_FILE: "", "../../x": ""}}, "manifest.json names a file outside its folder: '../../x'"),
+    ],
+)
+def test_a_manifest_that_contradicts_its_folder_is_refused(
+    workshop: Workshop, changes: dict[str, object], reason: str
+) -> None:
+    reseal(workshop, **changes)
+    assert refusal(workshop) == reason
+
+
+def test_a_model_that_onnxruntime_cannot_load_is_refused(workshop: Workshop) -> None:
+    (workshop.version_dir / MODEL_FILE).write_bytes(b"not a model")
+    reseal(workshop, files={MODEL_FILE: hashlib.sha256(b"not a model").hexdigest()})
+    assert refusal(workshop).startswith("onnxruntime cannot load the model: ")
+
+
+def test_a_model_that_is_not_its_signatures_is_refused(workshop: Workshop) -> None:
+    signature = workshop.manifest().signature
+    narrow = attrs.evolve(signature.inputs[0], shape=(-1, 3))
+    reseal(workshop, signature=attrs.evolve(signature, inputs=(narrow,)))
+    assert refusal(workshop).startswith(
+        "the model's inputs are not its signature's: expected (('features', 'FP32', (-1, 3)),)"
+    )
+
+
+def other_label(known: GoldenRow) -> GoldenRow:
+    return attrs.evolve(known, output="Iris-setosa" if known.output != "Iris-setosa" else "Iris-virginica")
+
+
+def other_probability(known: GoldenRow) -> GoldenRow:
+    first, *rest = known.probabilities
+    return attrs.evolve(known, probabilities=(first + 1e-4, *rest))
+
+
+@pytest.mark.parametrize("change", [other_label, other_probability])
+def test_a_golden_row_that_is_answered_otherwise_refuses_the_version(
+    workshop: Workshop, change: Callable[[GoldenRow], GoldenRow]
+) -> None:
+    golden = workshop.manifest().golden
+    reseal(workshop, golden=(*golden[:-1], change(golden[-1])))
+    assert refusal(workshop).startswith(f"golden row {len(golden) - 1}: expected ")
+
+
+def test_a_golden_row_that_does_not_fit_the_signature_refuses_the_version(workshop: Workshop) -> None:
+    reseal(workshop, golden=(GoldenRow({}, "Iris-setosa", (1.0, 0.0, 0.0)),))
+    assert refusal(workshop) == "its golden rows cannot be replayed: the row does not fit the model's signature"
+
+
+def test_what_is_no_models_or_versions_name_is_passed_over(workshop: Workshop) -> None:
+    for folder in ("iris/.staging", "iris/latest", "iris/0", "iris/01", "iris/²", "Iris/1", "docs/1", "empty"):
+        (workshop.models_dir / folder).mkdir(parents=True)
+    (workshop.models_dir / "iris" / "3").write_text("a file")
+    (workshop.models_dir / "README.md").write_text("a file")
+    assert list_versions(workshop.models_dir) == {"iris": [1]}
+
+
+def test_versions_are_ordered_by_number(tmp_path: Path) -> None:
+    for number in (1, 2, 10, 9):
+        (tmp_path / "iris" / str(number)).mkdir(parents=True)
+    assert list_versions(tmp_path) == {"iris": [10, 9, 2, 1]}
+
+
+def test_a_model_without_a_sound_version_does_not_hold_back_the_others(
+    workshop: Workshop, caplog: pytest.LogCaptureFixture
+) -> None:
+    (workshop.models_dir / "lily" / "1").mkdir(parents=True)
+    with caplog.at_level(logging.ERROR):
+        catalog = load_catalog(workshop.models_dir)
+    assert list(catalog.models) == ["iris"]
+    assert [(refused.name, refused.version) for refused in catalog.refusals] == [("lily", 1)]
+    assert [record.message for record in caplog.records] == ["version refused"]
+
+
+def test_nothing_to_serve_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(NoSoundVersionError, match="found 0 versions"):
+        load_catalog(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "name", ["docs", "healthz", "metrics", "readyz", "v2", "Iris", "1iris", "", "a" * 64, "a/b", "é"]
+)
+def test_a_manifest_with_a_name_that_cannot_be_a_route_is_refused(workshop: Workshop, name: str) -> None:
+    with pytest.raises(RefusedError, match="name"):
+        Manifest.from_json(workshop.manifest().to_json().replace(b'"name": "iris"', f'"name": "{name}"'.encode()))

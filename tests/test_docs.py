@@ -1,0 +1,91 @@
+"""The README tells of every recipe, route and setting, and its commands are the ones that CI runs."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import attrs
+import httpx
+import pytest
+
+from server.settings import Settings
+from tests.conftest import Workshop
+from tests.server_process import ROOT, serving
+
+README = (ROOT / "README.md").read_text()
+
+
+def recipes() -> dict[str, str]:
+    dumped = subprocess.run(
+        [Path(sys.executable).with_name("just"), "--dump", "--dump-format", "json"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    return {name: recipe["doc"] for name, recipe in json.loads(dumped.stdout)["recipes"].items()}
+
+
+def shell_lines() -> list[str]:
+    """Gives the one-line commands of the README's first two blocks."""
+    return [line for line in README.splitlines() if line.startswith("python3 -m venv")]
+
+
+def test_every_recipe_is_in_the_readme_and_says_what_it_does() -> None:
+    for name, doc in recipes().items():
+        assert doc, f"just {name} has no comment"
+        assert name == "default" or f"just {name}" in README, name
+
+
+def test_just_alone_lists_the_recipes() -> None:
+    listed = subprocess.run(
+        [Path(sys.executable).with_name("just")], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert all(name in listed.stdout for name in recipes())
+
+
+@pytest.mark.parametrize("field", attrs.fields(Settings), ids=lambda field: field.name)
+def test_every_setting_is_in_the_readme_with_its_default(field: "attrs.Attribute[object]") -> None:
+    flag = "--" + field.name.replace("_", "-")
+    row = f"| `COROLLA_{field.name.upper()}` | `{flag}` | `{field.default}` | {field.metadata['about']} |"
+    assert row in README
+
+
+def test_every_route_is_in_the_readme(iris_workshop: Workshop) -> None:
+    with serving(iris_workshop.models_dir) as server:
+        paths = httpx.get(f"{server.url}/openapi.json").json()["paths"]
+    for path, item in paths.items():
+        for method in item:
+            assert f"`{method.upper()} {path.replace('/iris/', '/{model}/')}`" in README
+
+
+def test_the_two_commands_need_python_alone_and_ci_runs_the_second() -> None:
+    first, second = shell_lines()
+    for line, recipe in ((first, "quickstart"), (second, "test")):
+        assert (
+            line == f"python3 -m venv .venv && .venv/bin/pip install -qr requirements.lock && .venv/bin/just {recipe}"
+        )
+    assert second in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
+def test_the_locks_name_no_registry_and_carry_hashes() -> None:
+    for lock in (ROOT / "requirements.lock", ROOT / "server" / "requirements.lock"):
+        text = lock.read_text()
+        assert "://" not in text
+        requirements = re.findall(r"^[a-z].*$", text, re.MULTILINE)
+        assert requirements
+        assert all(line.endswith("\\") for line in requirements), "every requirement goes on to its hashes"
+
+
+def test_the_servers_lock_is_a_part_of_the_whole_one() -> None:
+    whole, servers = (
+        set(re.findall(r"^(\S+==\S+)", lock.read_text(), re.MULTILINE))
+        for lock in (ROOT / "requirements.lock", ROOT / "server" / "requirements.lock")
+    )
+    assert servers < whole
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        assert target.startswith("https://") or (ROOT / target).exists(), target

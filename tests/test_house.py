@@ -1,0 +1,81 @@
+"""The plan of the house: which room may import which, and what the server's process never loads."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("training", "convert", "server")
+MAY_IMPORT = {"training": {"training"}, "server": {"server"}, "convert": {"convert", "training", "server"}}
+
+# From left to right, as the files of `server` may know each other: each its predecessors only.
+SERVER_ORDER = (
+    ("errors",),
+    ("signature", "log", "settings", "access_log"),
+    ("manifest", "session", "codec", "coalescer"),
+    ("repository",),
+    ("catalog", "replies"),
+    ("openapi",),
+    ("routes", "pages"),
+    ("app",),
+    ("__main__",),
+)
+NEVER_LOADED = ("sklearn", "pandas", "skl2onnx", "onnx", "joblib", "skops", "scipy", "training", "convert")
+
+
+def modules(room: str) -> Iterator[Path]:
+    return (path for path in sorted((ROOT / room).glob("*.py")) if path.name != "__init__.py")
+
+
+def imports(path: Path) -> set[str]:
+    """Gives every module that a file imports, by its full name."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_no_room_but_those_its_arrows_name(room: str) -> None:
+    for path in modules(room):
+        rooms = {name.split(".")[0] for name in imports(path)} & set(ROOMS)
+        assert rooms <= MAY_IMPORT[room], path
+
+
+def test_inside_the_server_imports_go_one_way() -> None:
+    place = {name: step for step, names in enumerate(SERVER_ORDER) for name in names}
+    assert set(place) == {path.stem for path in modules("server")}
+    for path in modules("server"):
+        known = {name.split(".")[1] for name in imports(path) if name.startswith("server.")} & set(place)
+        assert all(place[name] < place[path.stem] for name in known), path
+
+
+def test_the_coalescer_knows_errors_alone() -> None:
+    assert {name for name in imports(ROOT / "server" / "coalescer.py") if name.startswith("server")} == {
+        "server.errors",
+        "server.errors.SessionError",
+    }
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_inits_stay_empty(room: str) -> None:
+    assert (ROOT / room / "__init__.py").read_text() == ""
+
+
+def test_the_servers_process_loads_nothing_of_training() -> None:
+    script = "import sys, server.__main__; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    shown = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert set(shown.stdout.split()) & set(NEVER_LOADED) == set()
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_file_of_ours_reads_a_pickle(room: str) -> None:
+    for path in modules(room):
+        assert not imports(path) & {"pickle", "joblib", "dill", "cloudpickle"}, path

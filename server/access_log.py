@@ -2,9 +2,10 @@
 
 import logging
 import time
+from typing import cast
 
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPResponseBodyEvent, Message, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +28,8 @@ class AccessLog:
             nonlocal status, answered_bytes
             if message["type"] == "http.response.start":
                 status = message["status"]
-            elif message["type"] == "http.response.body":
-                answered_bytes += len(message["body"])
+            else:
+                answered_bytes += len(cast(HTTPResponseBodyEvent, message)["body"])
             await send(message)
 
         start = time.perf_counter()

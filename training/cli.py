@@ -62,7 +62,7 @@ def _runs(options: argparse.Namespace) -> int:
 
 
 def _table(runs: Sequence[Run]) -> pd.DataFrame:
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "id": run.id,
             "model": run.model,
@@ -75,6 +75,8 @@ def _table(runs: Sequence[Run]) -> pd.DataFrame:
         }
         for run in runs
     )
+    # Where no run has a number yet, the column is of None, which would be printed as such.
+    return table.astype(dict.fromkeys(("train accuracy", "test accuracy", "seconds"), float))
 
 
 def _tell_dataset(dataset: Dataset) -> None:

@@ -25,7 +25,8 @@ Kind = Literal["numeric", "boolean", "categorical"]
 MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"})
 """Cells that stand for no value."""
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
-_INTEGER = r"[+-]?[0-9]+"
+_WHOLE_NUMBER = r"0|-?[1-9][0-9]*"
+_DIGITS = r"[+-]?[0-9]+"
 _BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -192,10 +193,11 @@ def _labels(cells: pd.Series, column: Column) -> pd.Series:
     if column.missing:
         row = _first_row(cells.isin(MISSING))
         raise TrainingError(f"the target {column.name!r} has {column.missing} missing values, the first in row {row}")
-    if column.kind == "categorical":
-        return cells
-    if column.kind == "numeric" and cells.str.fullmatch(_INTEGER).all():
+    if column.kind == "numeric" and cells.str.fullmatch(_WHOLE_NUMBER).all():
         return _whole_numbers(cells, column)
+    # Digits written in another way are codes: as numbers, 007 and 7 would be one class.
+    if column.kind == "categorical" or cells.str.fullmatch(_DIGITS).all():
+        return cells
     raise TrainingError(f"the target {column.name!r} is {column.kind}: expected classes as text or whole numbers")
 
 

@@ -217,7 +217,7 @@ def _insert(database: sqlite3.Connection, plan: Plan) -> int:
     facts = attrs.asdict(plan)
     name = facts.pop("estimator_name")
     facts |= {
-        "parameters": json.dumps(plan.parameters, default=repr),
+        "parameters": json.dumps(plan.parameters),
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "status": "running",
         "model": "",

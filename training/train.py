@@ -56,12 +56,17 @@ def _plan(dataset: Dataset, choice: Choice, seed: int, test_share: float) -> Pla
         rows=len(dataset.target),
         estimator=choice.spec,
         estimator_name=choice.name,
-        parameters=choice.estimator.get_params(),
+        parameters={name: _plain(value) for name, value in choice.estimator.get_params().items()},
         seed=seed,
         test_share=test_share,
         python=platform.python_version(),
         scikit_learn=sklearn.__version__,
     )
+
+
+def _plain(value: object) -> object:
+    """Gives a parameter as JSON can hold it; what is no plain value is told as scikit-learn prints it."""
+    return value if isinstance(value, str | int | float | bool | None) else repr(value)
 
 
 def _fit(dataset: Dataset, choice: Choice, split: Split) -> dict[str, Metrics]:

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import pytest
 
-from server.catalog import load_catalog, load_model
+from server.catalog import _agrees, load_catalog, load_model
 from server.errors import NoSoundVersionError, RefusedError
 from server.manifest import GoldenRow, Manifest
 from server.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE, list_versions
@@ -123,6 +123,15 @@ def test_a_golden_row_that_is_answered_otherwise_refuses_the_version(
     golden = workshop.manifest().golden
     reseal(workshop, golden=(*golden[:-1], change(golden[-1])))
     assert refusal(workshop).startswith(f"golden row {len(golden) - 1}: expected ")
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_a_probability_that_is_no_number_agrees_with_nothing(position: int) -> None:
+    expected = GoldenRow({}, "a", (0.5, 0.25, 0.25))
+    answered = [*expected.probabilities]
+    assert _agrees("a", tuple(answered), expected, 1e-5)
+    answered[position] = float("nan")
+    assert not _agrees("a", tuple(answered), expected, 1e-5)
 
 
 def test_a_golden_row_that_does_not_fit_the_signature_refuses_the_version(workshop: Workshop) -> None:

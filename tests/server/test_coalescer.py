@@ -92,6 +92,16 @@ def test_a_cancelled_request_is_not_run_and_its_neighbours_are() -> None:
     run(scenario)
 
 
+def test_where_every_request_is_cancelled_nothing_is_run() -> None:
+    async def scenario() -> None:
+        recorder = Recorder()
+        Coalescer(recorder, max_batch_rows=64).submit([1]).cancel()
+        await asyncio.sleep(0)
+        assert recorder.batches == []
+
+    run(scenario)
+
+
 def test_a_failed_batch_fails_its_requests_and_no_others(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
         coalescer = Coalescer(Recorder(), max_batch_rows=2)

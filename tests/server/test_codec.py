@@ -59,6 +59,12 @@ def test_any_bytes_are_a_row_or_an_error_of_ours(body: bytes) -> None:
             continue
 
 
+def test_a_name_with_an_escaped_colon_is_not_taken_for_a_repeated_one() -> None:
+    codec = codec_of(["a:b"])
+    assert codec.decode_row(rb'{"a\u003ab": 1}') == (1.0,)
+    assert codec.decode_rows(rb'[{"a\u003ab": 1}]') == [(1.0,)]
+
+
 def test_whole_number_labels_are_answered_as_numbers() -> None:
     codec = codec_of(["a"], labels=(0, 1))
     answer = Answer(1, (0.25, 0.75))

@@ -1,0 +1,177 @@
+"""The commands print what a program wants to standard output, and what a person wants to standard error."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import IRIS_CSV
+from tests.training.conftest import PLAN
+from training.artifacts import HELD_OUT_FILE
+from training.cli import main
+from training.runlog import RunLog
+
+IRIS_COMMAND = ["train", str(IRIS_CSV), "Species", "--drop", "Id"]
+
+
+@pytest.fixture(autouse=True)
+def _own_path_and_data(monkeypatch: pytest.MonkeyPatch, data_dir: Path) -> None:
+    """Commands find their data by the variable; what they add to the path is taken back."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("COROLLA_DATA_DIR", str(data_dir))
+
+
+def test_train_prints_the_id_alone_and_tells_the_rest_to_the_person(
+    capsys: pytest.CaptureFixture[str], data_dir: Path
+) -> None:
+    for run_id in (1, 2):
+        assert main(IRIS_COMMAND) == 0
+        printed = capsys.readouterr()
+        assert printed.out == f"{run_id}\n"
+        told = printed.err.splitlines()
+        assert told[:2] == ["iris: 150 rows", "  SepalLengthCm: numeric, 0 missing"]
+        assert told[5] == "  Species: categorical, 0 missing <- target"
+        assert told[6].startswith(
+            f"log_reg_{run_id}: accuracy 0.973 on training rows, 0.947 on held-out rows; log loss 0."
+        )
+        assert told[7].split() == ["label", "precision", "recall", "f1", "rows"]
+        assert [line.split()[0] for line in told[8:11]] == ["Iris-setosa", "Iris-versicolor", "Iris-virginica"]
+        assert told[11] == "confusion (rows: true, columns: answered): [[12, 0, 0], [0, 12, 1], [0, 1, 12]]"
+    assert (data_dir / "database.sqlite").is_file()
+
+
+def test_runs_prints_a_row_for_each_run(capsys: pytest.CaptureFixture[str], data_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "failing_module.py").write_text(
+        "from sklearn.linear_model import LogisticRegression\n\n"
+        "class Failing(LogisticRegression):\n    def fit(self, *_): raise ValueError('two\\nlines')\n"
+    )
+    sys.path.insert(0, str(tmp_path))
+    assert main(IRIS_COMMAND) == 0
+    assert main([*IRIS_COMMAND, "--name", "flowers", "--estimator", "failing_module:Failing"]) == 1
+    capsys.readouterr()
+    assert main(["runs"]) == 0
+    header, first, second = capsys.readouterr().out.splitlines()
+    assert header.split("  ")[-1] == "seconds"
+    assert header.split()[:5] == ["id", "model", "dataset", "started", "status"]
+    assert first.split()[:3] == ["1", "log_reg_1", "iris"]
+    assert first.split()[4:7] == ["finished", "0.973", "0.947"]
+    assert second.split()[:3] == ["2", "failing_2", "flowers"]
+    assert r"failed: ValueError: two\nlines" in second
+    assert second.split()[-3:-1] == ["-", "-"]
+    assert [run.status for run in RunLog(data_dir).list()] == ["finished", "failed"]
+
+
+def test_what_a_run_has_not_yet_is_shown_as_a_dash(capsys: pytest.CaptureFixture[str], data_dir: Path) -> None:
+    with RunLog(data_dir).begin(PLAN):
+        assert main(["runs"]) == 0
+    _, row = capsys.readouterr().out.splitlines()
+    assert row.split()[-4:] == ["running", "-", "-", "-"]
+
+
+def test_runs_says_so_where_there_are_none(capsys: pytest.CaptureFixture[str], data_dir: Path) -> None:
+    assert main(["runs"]) == 0
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", f"no runs in {data_dir} yet\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["no.csv", "Species"], "refused: expected a file, found none at no.csv\n"),
+        ([str(IRIS_CSV), "Kind"], f"refused: {IRIS_CSV}: no column 'Kind'; it has 'Id', 'SepalLengthCm'"),
+        ([str(IRIS_CSV), "Species", "--estimator", "forest"], "refused: no estimator 'forest': expected log_reg or"),
+        ([str(IRIS_CSV), "Species", "--table", "iris"], f"refused: {IRIS_CSV}: not an SQLite database"),
+        ([str(IRIS_CSV), "Species", "--test-share", "0.001"], "refused: class 'Iris-setosa' has 50 rows: holding out"),
+    ],
+)
+def test_what_is_asked_for_in_vain_is_refused_with_exit_code_1(
+    capsys: pytest.CaptureFixture[str], data_dir: Path, options: list[str], message: str
+) -> None:
+    assert main(["train", *options]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert message in printed.err
+    assert not data_dir.exists()
+
+
+def test_a_data_directory_that_cannot_be_used_is_refused(capsys: pytest.CaptureFixture[str], data_dir: Path) -> None:
+    data_dir.touch()
+    assert main(["runs"]) == 1
+    assert capsys.readouterr().err == f"refused: [Errno 20] Not a directory: '{data_dir / 'runs'}'\n"
+
+
+def test_a_log_that_is_no_database_is_refused(capsys: pytest.CaptureFixture[str], data_dir: Path) -> None:
+    data_dir.mkdir()
+    (data_dir / "database.sqlite").write_text("no database at all\n" * 100)
+    assert main(["runs"]) == 1
+    assert capsys.readouterr().err == "refused: file is not a database\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: COMMAND"),
+        (["train", "a.csv"], "the following arguments are required: TARGET"),
+        (["train", "a.csv", "y", "--test-share", "1"], "expected a share between 0 and 1, got 1"),
+        (["train", "a.csv", "y", "--test-share", "nan"], "expected a share between 0 and 1, got nan"),
+        (["train", "a.csv", "y", "--seed", "-1"], "expected a whole number from 0 to 4294967295, got -1"),
+        (
+            ["train", "a.csv", "y", "--seed", "4294967296"],
+            "expected a whole number from 0 to 4294967295, got 4294967296",
+        ),
+    ],
+)
+def test_wrong_arguments_are_told_with_exit_code_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit) as ending:
+        main(arguments)
+    assert ending.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--help"], "train on a CSV file or an SQLite table; prints the run's id"),
+        (["train", "--help"], "log_reg, or MODULE:FUNCTION"),
+        (["runs", "--help"], "COROLLA_DATA_DIR"),
+    ],
+)
+def test_each_command_has_help(capsys: pytest.CaptureFixture[str], arguments: list[str], text: str) -> None:
+    with pytest.raises(SystemExit) as ending:
+        main(arguments)
+    assert ending.value.code == 0
+    assert text in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("file", "name"), [("Iris.csv", "iris"), ("My Table (2).csv", "my_table_2_"), ("Größe-a.b.csv", "gr_e-a_b")]
+)
+def test_a_dataset_is_named_after_its_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, data_dir: Path, file: str, name: str
+) -> None:
+    (tmp_path / file).write_bytes(IRIS_CSV.read_bytes())
+    assert main(["train", str(tmp_path / file), "Species"]) == 0
+    assert capsys.readouterr().err.startswith(f"{name}: 150 rows\n")
+    assert RunLog(data_dir).find(1).dataset == name
+
+
+def test_the_seed_and_the_share_that_are_asked_for_are_logged_and_held_to(data_dir: Path) -> None:
+    assert main([*IRIS_COMMAND, "--seed", "4294967295", "--test-share", "0.5"]) == 0
+    run = RunLog(data_dir).find(1)
+    assert (run.seed, run.test_share) == (4294967295, 0.5)
+    assert len((data_dir / "runs" / "1" / HELD_OUT_FILE).read_bytes().splitlines()) == 1 + 75
+
+
+def test_the_command_runs_only_where_it_is_called() -> None:
+    importlib.import_module("training.__main__")
+
+
+def test_the_room_is_a_command(data_dir: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "training", "runs"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", f"no runs in {data_dir} yet\n")

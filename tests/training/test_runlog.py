@@ -1,0 +1,132 @@
+"""The log tells of every run the truth, whatever became of its trainer."""
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from tests.forked import end, fork
+from tests.training.conftest import PLAN
+from training.errors import TrainingError
+from training.runlog import RunLog
+
+METRICS: dict[str, Any] = {"train": {"accuracy": 0.75}, "test": {"accuracy": 0.5, "log_loss": 1.5}}
+ABANDONED = "the trainer ended before it had finished"
+RUNS_EACH = 20
+
+
+@pytest.fixture
+def log(data_dir: Path) -> RunLog:
+    return RunLog(data_dir)
+
+
+def test_a_run_is_running_for_as_long_as_its_trainer_holds_it(log: RunLog, data_dir: Path) -> None:
+    with log.begin(PLAN) as run_id:
+        for reader in (log, RunLog(data_dir)):
+            (run,) = reader.list()
+            assert (run.id, run.model, run.status, run.reason) == (run_id, f"log_reg_{run_id}", "running", None)
+            assert (run.train_accuracy, run.test_accuracy, run.metrics, run.duration_s) == (None, None, None, None)
+        assert log.folder(run_id).is_dir()
+
+
+def test_a_run_that_was_let_go_unfinished_has_failed(log: RunLog) -> None:
+    with log.begin(PLAN) as run_id:
+        pass
+    run = log.find(run_id)
+    assert (run.status, run.reason, run.duration_s) == ("failed", ABANDONED, None)
+
+
+def test_a_run_whose_folder_is_gone_has_failed(log: RunLog) -> None:
+    with log.begin(PLAN) as run_id:
+        log.folder(run_id).rmdir()
+        assert log.find(run_id).reason == ABANDONED
+
+
+def test_a_finished_run_has_its_plan_and_its_metrics(log: RunLog) -> None:
+    with log.begin(PLAN) as run_id:
+        log.finish(run_id, METRICS, duration_s=2.5)
+    run = log.find(run_id)
+    assert (run.status, run.reason, run.duration_s, run.metrics) == ("finished", None, 2.5, METRICS)
+    assert (run.train_accuracy, run.test_accuracy) == (0.75, 0.5)
+    planned = {name: value for name, value in attrs.asdict(PLAN).items() if name != "estimator_name"}
+    assert planned.items() <= attrs.asdict(run).items()
+    assert run.started_at.endswith("+00:00")
+
+
+def test_a_failed_run_has_its_reason(log: RunLog) -> None:
+    with log.begin(PLAN) as run_id:
+        log.fail(run_id, "ValueError: no", duration_s=0.5)
+    run = log.find(run_id)
+    assert (run.status, run.reason, run.duration_s, run.metrics) == ("failed", "ValueError: no", 0.5, None)
+
+
+def test_a_run_ends_once(log: RunLog) -> None:
+    with log.begin(PLAN) as finished, log.begin(PLAN) as failed:
+        log.finish(finished, METRICS, duration_s=1)
+        log.fail(finished, "too late")
+        log.fail(failed, "first")
+        log.finish(failed, METRICS, duration_s=1)
+    assert [(run.status, run.reason) for run in log.list()] == [("finished", None), ("failed", "first")]
+
+
+def test_a_run_without_a_number_for_its_accuracy_cannot_finish(log: RunLog) -> None:
+    with log.begin(PLAN) as run_id:
+        with pytest.raises(sqlite3.IntegrityError, match="CHECK constraint failed"):
+            log.finish(run_id, {"train": {"accuracy": float("nan")}, "test": {"accuracy": 1.0}}, duration_s=1)
+        assert log.find(run_id).status == "running"
+
+
+def test_ids_go_up_and_are_not_used_again_after_a_row_is_deleted(log: RunLog, data_dir: Path) -> None:
+    for expected in (1, 2):
+        with log.begin(PLAN) as run_id:
+            assert run_id == expected
+    with closing(sqlite3.connect(data_dir / "database.sqlite")) as database, database:
+        database.execute("DELETE FROM runs WHERE id = 2")
+    with log.begin(PLAN) as run_id:
+        assert run_id == 3
+
+
+def test_a_run_that_cannot_have_its_folder_leaves_no_row(log: RunLog, data_dir: Path) -> None:
+    in_the_way = data_dir / "runs" / "1"
+    in_the_way.touch()
+    with pytest.raises(FileExistsError), log.begin(PLAN):
+        pass
+    assert log.list() == []
+    in_the_way.unlink()
+    with log.begin(PLAN) as run_id:
+        assert run_id == 1
+
+
+def test_an_empty_folder_of_a_trainer_killed_before_its_row_is_taken_over(log: RunLog, data_dir: Path) -> None:
+    (data_dir / "runs" / "1").mkdir()
+    with log.begin(PLAN) as run_id:
+        assert run_id == 1
+
+
+def test_a_run_that_is_not_in_the_log_is_refused_by_its_id(log: RunLog, data_dir: Path) -> None:
+    with pytest.raises(TrainingError) as refusal:
+        log.find(7)
+    assert str(refusal.value) == f"no run 7 in {data_dir / 'database.sqlite'}; `python -m training runs` lists them"
+
+
+def begin_many(arguments: Sequence[str]) -> int:
+    log = RunLog(Path(arguments[0]))
+    for _ in range(RUNS_EACH):
+        with log.begin(PLAN) as run_id:
+            (log.folder(run_id) / arguments[1]).touch(exist_ok=False)
+            log.finish(run_id, METRICS, duration_s=1)
+    return 0
+
+
+def test_many_trainers_at_once_never_share_an_id(data_dir: Path) -> None:
+    trainers = [fork(begin_many, str(data_dir), f"trainer_{number}") for number in range(4)]
+    assert [end(trainer) for trainer in trainers] == [0, 0, 0, 0]
+    log = RunLog(data_dir)
+    runs = log.list()
+    assert [run.id for run in runs] == list(range(1, 4 * RUNS_EACH + 1))
+    assert {run.status for run in runs} == {"finished"}
+    assert {len(list(log.folder(run.id).iterdir())) for run in runs} == {1}

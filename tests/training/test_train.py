@@ -1,0 +1,177 @@
+"""One training from the log's first word to its last, and what is left of it wherever it is cut off."""
+
+import signal
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import attrs
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+import training.cli
+from tests.conftest import IRIS_CSV
+from tests.forked import end, fork, fork_with_little_disk
+from tests.training.conftest import SlowTrainer
+from training.artifacts import DATASET_FILE, load_artifacts
+from training.dataset import Dataset, read_dataset
+from training.errors import TrainingError
+from training.estimators import Choice, choose_estimator
+from training.runlog import Run, RunLog
+from training.train import train
+
+KILLS = 8
+IRIS_COMMAND = ("train", str(IRIS_CSV), "Species", "--drop", "Id", "--data-dir")
+ABANDONED = "the trainer ended before it had finished"
+
+
+def train_iris(iris: Dataset, data_dir: Path) -> Run:
+    return train(iris, choose_estimator("log_reg"), seed=42, test_share=0.25, data_dir=data_dir)
+
+
+def assert_sound(data_dir: Path) -> None:
+    """The database is whole, and every run that is said to be finished has all of its artifacts."""
+    with closing(sqlite3.connect(data_dir / "database.sqlite")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    log = RunLog(data_dir)
+    for run in log.list():
+        assert (run.status, run.reason) in {("finished", None), ("failed", ABANDONED)}
+        if run.status == "finished":
+            left = load_artifacts(log.folder(run.id), run.dataset, run.target)
+            assert left.dataset.sha256() == run.dataset_sha256
+
+
+def test_logistic_regression_on_iris_has_a_test_accuracy_of_0_947(iris: Dataset, data_dir: Path) -> None:
+    run = train_iris(iris, data_dir)
+    assert (run.id, run.model, run.status, run.rows) == (1, "log_reg_1", "finished", 150)
+    assert run.test_accuracy == 36 / 38
+    assert round(36 / 38, 3) == 0.947
+    assert run.dataset_sha256 == iris.sha256()
+    assert run.duration_s is not None
+
+
+def test_logged_accuracies_are_those_of_the_estimator_that_was_left(iris: Dataset, data_dir: Path) -> None:
+    run = train_iris(iris, data_dir)
+    left = load_artifacts(data_dir / "runs" / "1", "iris", "Species")
+    held_out = left.estimator.predict(left.held_out.features) == left.held_out.target
+    everywhere = left.estimator.predict(left.dataset.features) == left.dataset.target
+    assert run.test_accuracy == held_out.mean()
+    assert run.train_accuracy == (everywhere.sum() - held_out.sum()) / (len(everywhere) - len(held_out))
+
+
+def test_a_run_repeated_from_its_own_rows_has_the_same_metrics_and_hash(iris: Dataset, data_dir: Path) -> None:
+    first = train_iris(iris, data_dir)
+    again = train_iris(read_dataset(data_dir / "runs" / "1" / DATASET_FILE, "Species", name="iris"), data_dir)
+    assert again.model == "log_reg_2"
+    assert (again.metrics, again.dataset_sha256) == (first.metrics, first.dataset_sha256)
+
+
+def test_parameters_that_json_cannot_hold_are_logged_as_text(iris: Dataset, data_dir: Path) -> None:
+    classifier = LogisticRegression(solver="newton-cholesky", class_weight={np.str_("Iris-setosa"): np.float32(2)})
+    run = train(iris, Choice("mine:make", "make", classifier), seed=42, test_share=0.25, data_dir=data_dir)
+    assert run.parameters["solver"] == "newton-cholesky"
+    assert run.parameters["class_weight"] == "{np.str_('Iris-setosa'): np.float32(2.0)}"
+
+
+def test_a_table_that_cannot_be_split_leaves_no_run(dataset_of: Callable[[list[str]], Dataset], data_dir: Path) -> None:
+    with pytest.raises(TrainingError, match="class 'rare' has 1 rows"):
+        train_iris(dataset_of(["common"] * 20 + ["rare"]), data_dir)
+    assert not data_dir.exists()
+
+
+@attrs.frozen
+class Failing:
+    """An estimator that fails as it is told to."""
+
+    error: BaseException
+
+    def get_params(self) -> dict[str, object]:
+        return {"error": self.error}
+
+    def fit(self, _features: pd.DataFrame, _target: pd.Series) -> None:
+        raise self.error
+
+
+def test_an_estimator_that_fails_leaves_a_failed_run_with_its_reason(iris: Dataset, data_dir: Path) -> None:
+    choice = Choice("own:failing", "failing", Failing(ValueError("the rows are no good")))
+    with pytest.raises(TrainingError) as refusal:
+        train(iris, choice, seed=42, test_share=0.25, data_dir=data_dir)
+    assert str(refusal.value) == "run 1 failed: ValueError: the rows are no good"
+    (run,) = RunLog(data_dir).list()
+    assert (run.model, run.status, run.reason) == ("failing_1", "failed", "ValueError: the rows are no good")
+    assert run.duration_s is not None
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
+def test_an_exit_is_logged_and_goes_on_its_way(iris: Dataset, data_dir: Path, error: BaseException) -> None:
+    with pytest.raises(type(error)):
+        train(iris, Choice("own:failing", "failing", Failing(error)), seed=42, test_share=0.25, data_dir=data_dir)
+    (run,) = RunLog(data_dir).list()
+    assert run.status == "failed"
+    assert run.reason == f"{type(error).__name__}: {error}"
+
+
+def test_a_trainer_that_is_killed_leaves_a_sound_log_and_its_run_failed(
+    slow_trainer: SlowTrainer, iris: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = RunLog(slow_trainer.data_dir)
+    assert [(run.model, run.status) for run in log.list()] == [("make_1", "running")]
+    slow_trainer.process.kill()
+    assert slow_trainer.process.wait() == -signal.SIGKILL
+    assert training.cli.main(["runs", "--data-dir", str(slow_trainer.data_dir)]) == 0
+    assert f"failed: {ABANDONED}" in capsys.readouterr().out
+    assert_sound(slow_trainer.data_dir)
+    assert list(log.folder(1).iterdir()) == []
+    assert train_iris(iris, slow_trainer.data_dir).model == "log_reg_2"
+
+
+def test_a_trainer_that_is_interrupted_logs_so(slow_trainer: SlowTrainer) -> None:
+    slow_trainer.process.send_signal(signal.SIGINT)
+    assert slow_trainer.process.wait() != 0
+    (run,) = RunLog(slow_trainer.data_dir).list()
+    assert run.status == "failed"
+    assert run.reason is not None
+    assert run.reason.startswith("KeyboardInterrupt")
+
+
+def test_a_trainer_killed_at_any_moment_leaves_a_sound_log(data_dir: Path) -> None:
+    for _ in range(2):  # the first is slow where it starts the forkserver
+        start = time.monotonic()
+        assert end(fork(training.cli.main, *IRIS_COMMAND, str(data_dir))) == 0
+    whole_s = time.monotonic() - start
+    for delay_s in np.linspace(0, whole_s, KILLS):
+        trainer = fork(training.cli.main, *IRIS_COMMAND, str(data_dir))
+        trainer.join(float(delay_s))
+        trainer.kill()
+        assert end(trainer) in {0, -signal.SIGKILL}
+        assert_sound(data_dir)
+    assert end(fork(training.cli.main, *IRIS_COMMAND, str(data_dir))) == 0
+    runs = RunLog(data_dir).list()
+    assert [run.id for run in runs] == list(range(1, len(runs) + 1))
+    assert (runs[0].status, runs[-1].status) == ("finished", "finished")
+    assert runs[-1].metrics == runs[0].metrics
+
+
+@pytest.fixture
+def long_table(tmp_path: Path) -> Path:
+    """A table whose copy is larger than the log."""
+    source = tmp_path / "long.csv"
+    source.write_text("n,y\n" + "".join(f"{row},{'ab'[row % 2]}\n" for row in range(10_000)))
+    return source
+
+
+def test_a_run_that_cannot_write_its_files_has_failed_for_that_reason(long_table: Path, data_dir: Path) -> None:
+    command = ("train", str(long_table), "y", "--data-dir", str(data_dir))
+    assert end(fork_with_little_disk(training.cli.main, *command, file_bytes=2**16)) == 1
+    (run,) = RunLog(data_dir).list()
+    assert (run.status, run.reason) == ("failed", "OSError: [Errno 27] File too large")
+
+
+def test_a_log_that_cannot_be_written_takes_no_run(data_dir: Path) -> None:
+    assert end(fork_with_little_disk(training.cli.main, *IRIS_COMMAND, str(data_dir), file_bytes=2**10)) == 1
+    assert list((data_dir / "runs").iterdir()) == []
+    assert RunLog(data_dir).list() == []

@@ -6,7 +6,7 @@ python := ".venv/bin/python"
 
 # list the recipes
 default:
-    @just --list --unsorted
+    @{{ quote(just_executable()) }} --list --unsorted
 
 # install everything, as locked, into .venv
 setup:
@@ -19,7 +19,7 @@ setup:
 train-export csv="data/Iris.csv" target="Species" *options:
     #!/usr/bin/env bash
     set -euo pipefail
-    run_id=$({{ python }} -m training train "$@" {{ if csv == "data/Iris.csv" { "--drop Id" } else { "" } }})
+    run_id=$({{ python }} -m training train "$@" {{ if file_name(csv) == "Iris.csv" { "--drop Id" } else { "" } }})
     {{ python }} -m convert "$run_id"
 
 # serve the newest sound version of every model; OPTIONS are those of `python -m server`

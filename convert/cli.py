@@ -17,9 +17,8 @@ from convert.parity import Certificate, prove
 from convert.publish import Publication, check_name, publish
 from server.errors import CorollaError
 from server.manifest import RunFacts
-from server.session import Session
 from server.signature import Answer
-from training.artifacts import DATASET_FILE, load_artifacts
+from training.artifacts import load_artifacts
 from training.errors import TrainingError
 from training.runlog import Run, RunLog
 
@@ -47,11 +46,9 @@ def _convert(options: argparse.Namespace) -> int:
     if run.status != "finished":
         raise ConvertError(f"run {run.id} is {run.status}: expected a finished one")
     name = check_name(options.name or run.dataset)
-    left = load_artifacts(log.folder(run.id), run.dataset, run.target)
-    if left.dataset.sha256() != run.dataset_sha256:
-        raise ConvertError(f"{log.folder(run.id) / DATASET_FILE}: not the rows of run {run.id}, by their SHA-256")
+    left = load_artifacts(log.folder(run.id), run)
     compiled = export(left.estimator, left.dataset.features)
-    certificate = prove(left.estimator, Session(compiled.model, compiled.signature), left.dataset.features)
+    certificate = prove(left.estimator, compiled, left.dataset.features)
     _tell(certificate)
     if not certificate.parity.passed:
         return NOT_PROVEN
@@ -119,13 +116,13 @@ def _make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data-dir",
         type=Path,
-        default=Path(os.environ.get("COROLLA_DATA_DIR", "data")),
+        default=Path(os.environ.get("COROLLA_DATA_DIR") or "data"),
         help="where the log and the runs are (default: data; variable: COROLLA_DATA_DIR)",
     )
     parser.add_argument(
         "--models-dir",
         type=Path,
-        default=Path(os.environ.get("COROLLA_MODELS_DIR", "models")),
+        default=Path(os.environ.get("COROLLA_MODELS_DIR") or "models"),
         help="the model repository (default: models; variable: COROLLA_MODELS_DIR)",
     )
     return parser

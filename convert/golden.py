@@ -37,5 +37,5 @@ def _golden(row: pd.Series, answer: Answer) -> GoldenRow:
     return GoldenRow(
         row={str(name): float(value) for name, value in row.items()},
         output=answer.label,
-        probabilities=answer.probabilities,
+        probabilities=tuple(answer.probabilities),
     )

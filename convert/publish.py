@@ -20,9 +20,10 @@ import attrs
 from convert.errors import ConvertError
 from convert.export import Compiled
 from convert.parity import Certificate
+from server.catalog import load_model
 from server.manifest import FORMAT, GoldenRow, Manifest, RunFacts, name_fault
 from server.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE, list_numbers
-from training.artifacts import sync_folder
+from training.durable import sync_folder, write_file
 
 TOOLS = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy", "pandas", "skops")
 _STAGING = ".staging"
@@ -67,10 +68,13 @@ def publish(models_dir: Path, publication: Publication) -> Path:
         The version's folder.
 
     Raises:
-        ConvertError: If the certificate does not pass, or the name cannot be a model's.
+        ConvertError: If the certificate does not pass or is another model's, or the name cannot be a model's.
+        RefusedError: If the server would not serve it.
     """
     if not publication.certificate.parity.passed:
         raise ConvertError("a model whose parity is not proven is not published")
+    if publication.certificate.model_sha256 != hashlib.sha256(publication.compiled.model).hexdigest():
+        raise ConvertError("the certificate is of another model")
     folder = models_dir / check_name(publication.name)
     with _locked(folder):
         staging = folder / _STAGING
@@ -78,8 +82,9 @@ def publish(models_dir: Path, publication: Publication) -> Path:
         staging.mkdir()
         number = max(list_numbers(folder), default=0) + 1
         for file, content in _files(publication, number).items():
-            _write(staging / file, content)
+            write_file(staging / file, content)
         sync_folder(staging)
+        load_model(staging, publication.name, number, threads=1)
         # Fails where the place holds anything: a version is never overwritten.
         staging.rename(folder / str(number))
         sync_folder(folder)
@@ -115,10 +120,3 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

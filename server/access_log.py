@@ -32,15 +32,20 @@ class AccessLog:
                 answered_bytes += len(cast(HTTPResponseBodyEvent, message)["body"])
             await send(message)
 
-        start = time.perf_counter()
+        start_s = time.perf_counter()
         try:
             await self._app(scope, receive, watch)
         finally:
-            facts = {
-                "method": scope["method"],
-                "path": scope["path"],
-                "status": status,
-                "bytes": answered_bytes,
-                "duration_us": round((time.perf_counter() - start) * 1e6),
-            }
-            logger.info("request", extra={"facts": facts})
+            log_request(scope["method"], scope["path"], status, answered_bytes, time.perf_counter() - start_s)
+
+
+def log_request(method: str, path: str, status: int | None, answered_bytes: int, duration_s: float) -> None:
+    """Logs one request; a status of null says that no answer was begun."""
+    facts = {
+        "method": method,
+        "path": path,
+        "status": status,
+        "bytes": answered_bytes,
+        "duration_us": round(duration_s * 1e6),
+    }
+    logger.info("request", extra={"facts": facts})

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
-import msgspec
 
 from server.codec import Codec
 from server.errors import CorollaError, NoSoundVersionError, RefusedError
 from server.manifest import GoldenRow, Manifest
 from server.repository import list_versions, read_package
 from server.session import Session
+from server.signature import Answer
 
 logger = logging.getLogger(__name__)
 
@@ -24,11 +24,13 @@ class Model:
         manifest: Its facts.
         session: Its compiled model, warm.
         codec: Its wire format.
+        batch_invariant: Whether its golden rows are answered together as they are alone, within the tolerance.
     """
 
     manifest: Manifest
     session: Session
     codec: Codec
+    batch_invariant: bool
 
 
 @attrs.frozen
@@ -59,8 +61,12 @@ class Catalog:
     refusals: tuple[Refusal, ...]
 
 
-def load_catalog(models_dir: Path) -> Catalog:
+def load_catalog(models_dir: Path, threads: int) -> Catalog:
     """Loads the newest sound version of every model.
+
+    Args:
+        models_dir: The model repository.
+        threads: How many threads a session may use.
 
     Raises:
         NoSoundVersionError: If nothing can be served.
@@ -68,38 +74,42 @@ def load_catalog(models_dir: Path) -> Catalog:
     models: dict[str, Model] = {}
     refusals: list[Refusal] = []
     for name, numbers in list_versions(models_dir).items():
-        model = _load_newest(models_dir, name, numbers, refusals)
+        model = _load_newest(models_dir, name, numbers, threads, refusals)
         if model is not None:
             models[name] = model
     if not models:
         raise NoSoundVersionError(
-            f"nothing to serve in {models_dir}: expected models/<name>/<version>/ folders as `just train-export` "
-            f"publishes them, found {len(refusals)} versions, none of them sound"
+            f"nothing to serve in {models_dir}: expected <name>/<version>/ folders there, as `just train-export` "
+            f"publishes them, found {f'{len(refusals)}, none of them sound' if refusals else 'none'}"
         )
     return Catalog(models=models, refusals=tuple(refusals))
 
 
-def load_model(models_dir: Path, name: str, number: int) -> Model:
+def load_model(folder: Path, name: str, number: int, threads: int) -> Model:
     """Loads one version and replays its golden rows, alone and together, which also warms the session.
+
+    Args:
+        folder: Where its files are.
+        name: The model's name that it must have.
+        number: The version's number that it must have.
+        threads: How many threads its session may use.
 
     Raises:
         RefusedError: If the version is not sound on this host.
     """
-    package = read_package(models_dir, name, number)
+    package = read_package(folder, name, number)
     manifest = package.manifest
-    model = Model(
-        manifest=manifest,
-        session=Session(package.model, manifest.signature),
-        codec=Codec(manifest.signature, manifest.model_name),
-    )
-    _replay(model)
-    return model
+    session = Session(package.model, manifest.signature, threads)
+    codec = Codec(manifest.signature, manifest.model_name)
+    return Model(manifest, session, codec, batch_invariant=_replay(manifest, session, codec))
 
 
-def _load_newest(models_dir: Path, name: str, numbers: list[int], refusals: list[Refusal]) -> Model | None:
+def _load_newest(
+    models_dir: Path, name: str, numbers: list[int], threads: int, refusals: list[Refusal]
+) -> Model | None:
     for number in numbers:
         try:
-            model = load_model(models_dir, name, number)
+            model = load_model(models_dir / name / str(number), name, number, threads)
         except RefusedError as error:
             logger.error("version refused", extra={"facts": {"model": name, "version": number, "reason": str(error)}})  # noqa: TRY400  the reason is the message, a traceback tells no more
             refusals.append(Refusal(name, number, str(error)))
@@ -110,22 +120,30 @@ def _load_newest(models_dir: Path, name: str, numbers: list[int], refusals: list
     return None
 
 
-def _replay(model: Model) -> None:
-    """Answers the golden rows from their bytes, as a request would be, and holds them against the estimator's."""
-    golden = model.manifest.golden
+def _replay(manifest: Manifest, session: Session, codec: Codec) -> bool:
+    """Answers the golden rows from their bytes, as requests would be, and holds them against the estimator's.
+
+    Returns:
+        Whether they are answered together as well as they are alone.
+
+    Raises:
+        RefusedError: If one of them, alone, is answered otherwise than the estimator did.
+    """
+    golden, tolerance = manifest.golden, manifest.parity.tolerance
     try:
-        rows = [model.codec.decode_row(msgspec.json.encode(row.row)) for row in golden]
-        alone = [answer for row in rows for answer in model.session.run([row])]
-        together = model.session.run(rows)
+        rows = [codec.decode_row(known.to_request()) for known in golden]
+        alone = [answer for row in rows for answer in session.run([row])]
+        together = session.run(rows)
     except CorollaError as error:
         raise RefusedError(f"its golden rows cannot be replayed: {error}") from error
-    for index, expected in enumerate(golden):
-        for answer in (alone[index], together[index]):
-            if not _agrees(answer.label, answer.probabilities, expected, model.manifest.parity.tolerance):
-                raise RefusedError(f"golden row {index}: expected {expected}, got {answer}")
+    for index, (expected, answer) in enumerate(zip(golden, alone, strict=True)):
+        if not _agrees(answer, expected, tolerance):
+            logger.error("golden row", extra={"facts": {"expected": str(expected), "got": str(answer)}})
+            raise RefusedError(f"golden row {index} is not answered on this host as the estimator answered it")
+    return all(_agrees(answer, expected, tolerance) for answer, expected in zip(together, golden, strict=True))
 
 
-def _agrees(label: object, probabilities: tuple[float, ...], expected: GoldenRow, tolerance: float) -> bool:
-    pairs = zip(probabilities, expected.probabilities, strict=True)
+def _agrees(answer: Answer, expected: GoldenRow, tolerance: float) -> bool:
+    pairs = zip(answer.probabilities, expected.probabilities, strict=True)
     # Each by itself: a NaN is within no tolerance, but would hide in a maximum.
-    return label == expected.output and all(abs(a - b) <= tolerance for a, b in pairs)
+    return answer.label == expected.output and all(abs(a - b) <= tolerance for a, b in pairs)

@@ -1,113 +1,403 @@
-"""Pendings -> batches -> answers: requests that arrive together run together.
+"""Pendings -> batches -> answers: requests that arrive together run together, and none waits while the session is free.
 
-It waits for nothing: the first ``submit`` asks the event loop for one flush at its next turn, so every request that
-the loop has already read joins the batch, and a lone request is never held. It takes any callable that answers rows,
-and knows nothing of models, sessions or HTTP.
+All the state there is: a queue of pendings, the number of its rows that no batch has taken yet, whether a flush is due
+on the loop's next turn, the batch that the worker thread runs (if there is a worker), and the alarm for the earliest
+deadline (armed only while a worker is busy, since otherwise the next flush comes at once). `submit` queues; `_flush`
+alone decides what runs; a pending is settled exactly once.
+
+    submit --OverloadedError--> queue --DeadlineError--> batch --SessionError--> answers
+
+It takes any callable that answers rows, and knows nothing of models, sessions or HTTP.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 import attrs
 
-from server.errors import SessionError
+from server.errors import CorollaError, DeadlineError, OverloadedError, SessionError
 
 logger = logging.getLogger(__name__)
 
 RowT = TypeVar("RowT")
 AnswerT = TypeVar("AnswerT")
 
+SLICES_PER_BATCH = 4
+"""A pending of many rows takes this part of a batch's room at a time, so that small ones beside it need not wait."""
 
-@attrs.frozen(eq=False)
+
+@attrs.define(eq=False)
 class Pending(Generic[RowT, AnswerT]):
     """A queued request.
 
     Attributes:
         rows: What it asks about.
-        future: The one thing that settles it; a cancelled one is never run.
+        settle: The one thing that settles it: takes the answers in order, or the error; called at most once.
+        deadline_s: When it is no longer wanted, on the loop's clock.
+        submitted_s: When it was queued, on the loop's clock.
+        answers: What has been answered so far.
+        taken_rows: How many of its rows batches have taken.
+        settled: Whether it is over: answered, failed, expired or cancelled.
     """
 
     rows: Sequence[RowT]
-    future: asyncio.Future[list[AnswerT]]
+    settle: Callable[[list[AnswerT] | CorollaError], None]
+    deadline_s: float
+    submitted_s: float
+    answers: list[AnswerT] = attrs.field(factory=list)
+    taken_rows: int = 0
+    settled: bool = False
+
+
+@attrs.frozen(eq=False)
+class Batch(Generic[RowT, AnswerT]):
+    """What a session receives.
+
+    Attributes:
+        rows: The rows, in the order of their parts.
+        parts: Whose they are: a pending, and how many of the rows are its.
+        oldest_s: When the oldest of the pendings was queued, on the loop's clock.
+    """
+
+    rows: list[RowT]
+    parts: list[tuple[Pending[RowT, AnswerT], int]]
+    oldest_s: float
+
+
+@attrs.frozen
+class BatchReport:
+    """What is told of each batch.
+
+    Attributes:
+        rows: Its rows.
+        requests: The pendings that had rows in it.
+        queue_s: How long the oldest of them had waited.
+        run_s: How long the run took.
+    """
+
+    rows: int
+    requests: int
+    queue_s: float
+    run_s: float
+
+
+@attrs.frozen
+class Statistics:
+    """How much there is to do.
+
+    Attributes:
+        queued_rows: Rows that no batch has taken yet.
+        running_rows: Rows in the batch that the worker runs.
+    """
+
+    queued_rows: int
+    running_rows: int
+
+
+@attrs.frozen
+class Limits:
+    """What a coalescer may do.
+
+    Attributes:
+        max_batch_rows: The most rows that one run is given.
+        max_queue_rows: The most rows that may wait.
+        deadline_s: How long a request may take where it does not say less.
+        on_worker: Whether batches run on a thread of their own, the event loop going on meanwhile.
+    """
+
+    max_batch_rows: int
+    max_queue_rows: int
+    deadline_s: float
+    on_worker: bool
 
 
 class Coalescer(Generic[RowT, AnswerT]):
-    """Takes requests one by one and runs them together, on the event loop that they come from."""
+    """Takes requests one by one and runs them together; every method is the event loop's alone."""
 
-    def __init__(self, run: Callable[[list[RowT]], list[AnswerT]], max_batch_rows: int) -> None:
+    def __init__(
+        self,
+        run: Callable[[list[RowT]], list[AnswerT]],
+        limits: Limits,
+        estimate_s: Callable[[int], float],
+        report: Callable[[BatchReport], None],
+    ) -> None:
         """Wires the queue to what answers it.
 
         Args:
             run: Answers a batch: n rows in, n answers out, in order.
-            max_batch_rows: The most rows that one call of ``run`` is given.
+            limits: What it may do.
+            estimate_s: Gives how long that many rows take, in seconds.
+            report: Told of each batch once it has run.
         """
+        self.limits = limits
         self._run = run
-        self._max_batch_rows = max_batch_rows
-        self._queue: list[Pending[RowT, AnswerT]] = []
+        self._estimate_s = estimate_s
+        self._report = report
+        self._sure_rows = _rows_within(estimate_s, limits)
+        self._slice_rows = max(1, limits.max_batch_rows // SLICES_PER_BATCH)
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="session") if limits.on_worker else None
+        self._queue: deque[Pending[RowT, AnswerT]] = deque()
+        self._queued_rows = 0
+        self._flush_due = False
+        self._running: Batch[RowT, AnswerT] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_s = 0.0
+        self._closed = False
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def __repr__(self) -> str:
-        """Tells how much is queued."""
-        rows = sum(len(pending.rows) for pending in self._queue)
-        return f"<Coalescer: {len(self._queue)} pendings of {rows} rows queued>"
+        """Tells how much there is to do."""
+        now = self.statistics()
+        return f"<Coalescer: {now.queued_rows} rows queued, {now.running_rows} running>"
 
-    def submit(self, rows: Sequence[RowT]) -> asyncio.Future[list[AnswerT]]:
+    def statistics(self) -> Statistics:
+        """Tells how much there is to do."""
+        return Statistics(self._queued_rows, len(self._running.rows) if self._running else 0)
+
+    def submit(
+        self,
+        rows: Sequence[RowT],
+        settle: Callable[[list[AnswerT] | CorollaError], None],
+        deadline_s: float | None = None,
+    ) -> Pending[RowT, AnswerT]:
         """Queues a request for the next flush.
 
         Args:
             rows: One or more rows.
+            settle: Called once, from the loop, with as many answers in order, or with the error; never from within
+                this call.
+            deadline_s: How long it may take from now, where that is less than the limit.
 
         Returns:
-            A future of as many answers, in order; it fails with `SessionError` where the run does.
+            The pending, which `cancel` takes.
+
+        Raises:
+            OverloadedError: If the queue is full, the deadline cannot be met, or the coalescer is closed.
         """
         loop = asyncio.get_running_loop()
-        if not self._queue:
-            loop.call_soon(self._flush)
-        pending = Pending(rows, loop.create_future())
+        now_s = loop.time()
+        allowed_s = self.limits.deadline_s
+        if deadline_s is not None and deadline_s < allowed_s:
+            allowed_s = deadline_s
+            self._admit(len(rows), allowed_s)
+        elif self._closed or self._running is not None or self._queued_rows + len(rows) > self._sure_rows:
+            self._admit(len(rows), allowed_s)
+        pending = Pending(rows, settle, now_s + allowed_s, now_s)
         self._queue.append(pending)
-        return pending.future
+        self._queued_rows += len(rows)
+        self._idle.clear()
+        if self._running is not None:
+            self._set_alarm(loop, pending.deadline_s)
+        elif not self._flush_due:
+            self._flush_due = True
+            loop.call_soon(self._flush)
+        return pending
+
+    async def answer(self, rows: Sequence[RowT], deadline_s: float | None = None) -> list[AnswerT]:
+        """Queues a request and waits for its answers; a cancelled wait cancels the request.
+
+        Raises:
+            OverloadedError: As `submit` does.
+            DeadlineError: If the deadline passed.
+            SessionError: If a row of it could not be answered.
+        """
+        future: asyncio.Future[list[AnswerT]] = asyncio.get_running_loop().create_future()
+
+        def settle(outcome: list[AnswerT] | CorollaError) -> None:
+            if future.done():
+                return
+            if isinstance(outcome, CorollaError):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+        pending = self.submit(rows, settle, deadline_s)
+        try:
+            return await future
+        finally:
+            self.cancel(pending)
+
+    def cancel(self, pending: Pending[RowT, AnswerT]) -> None:
+        """Takes back a request that nobody waits for any more: its rows are not run, and nothing is settled."""
+        if not pending.settled:
+            self._end(pending)
+
+    async def close(self) -> None:
+        """Takes nothing more, and waits until all that was taken is settled, which their deadlines bound."""
+        self._closed = True
+        await self._idle.wait()
+        if self._worker is not None:
+            self._worker.shutdown(wait=False)
+
+    def _admit(self, rows: int, allowed_s: float) -> None:
+        if self._closed:
+            raise OverloadedError("the server is stopping", "closing", 1.0)
+        if self._queued_rows + rows > self.limits.max_queue_rows:
+            wait_s = self._estimate_s(self._queued_rows)
+            raise OverloadedError(f"the queue is full ({self.limits.max_queue_rows} rows)", "queue_full", wait_s)
+        ahead = self._queued_rows + (len(self._running.rows) if self._running else 0)
+        if ahead and (wait_s := self._estimate_s(ahead + rows)) > allowed_s:
+            raise OverloadedError("the deadline cannot be met, there is too much queued", "deadline", wait_s)
 
     def _flush(self) -> None:
-        queue, self._queue = self._queue, []
-        alive = (pending for pending in queue if not pending.future.done())
-        for batch in _batches(alive, self._max_batch_rows):
-            self._settle(batch)
+        """Takes one batch and runs it; what is left waits for the next turn, so that the loop can read meanwhile."""
+        self._flush_due = False
+        batch = self._take()
+        if not batch.rows:
+            self._continue()
+        elif self._worker is None:
+            self._deliver(batch, *_timed(self._run, batch.rows))
+        else:
+            self._running = batch
+            loop = asyncio.get_running_loop()
+            self._set_alarm(loop, min(pending.deadline_s for pending, _ in batch.parts))
+            done = self._worker.submit(_timed, self._run, batch.rows)
+            done.add_done_callback(lambda ended: loop.call_soon_threadsafe(self._hand_back, batch, ended))
 
-    def _settle(self, batch: list[Pending[RowT, AnswerT]]) -> None:
-        try:
-            answers = self._answer([row for pending in batch for row in pending.rows])
-        except Exception as error:
-            logger.exception("a batch failed")
-            for pending in batch:
-                pending.future.set_exception(SessionError(f"the model could not answer: {type(error).__name__}"))
-            return
+    def _take(self) -> Batch[RowT, AnswerT]:
+        """Fills a batch from the front of the queue; a pending with more rows than a slice goes back to its end."""
+        now_s = asyncio.get_running_loop().time()
+        batch: Batch[RowT, AnswerT] = Batch([], [], self._queue[0].submitted_s if self._queue else now_s)
+        room = self.limits.max_batch_rows
+        while self._queue and room:
+            pending = self._queue.popleft()
+            if pending.settled:
+                continue
+            if pending.deadline_s <= now_s:
+                self._expire(pending)
+                continue
+            room -= self._take_slice(pending, batch, room)
+        return batch
+
+    def _take_slice(self, pending: Pending[RowT, AnswerT], batch: Batch[RowT, AnswerT], room: int) -> int:
+        """Moves rows of a pending to a batch, and gives how many."""
+        start, total = pending.taken_rows, len(pending.rows)
+        end = min(total, start + min(room, self._slice_rows))
+        batch.rows.extend(pending.rows[start:end] if total > 1 else pending.rows)
+        batch.parts.append((pending, end - start))
+        pending.taken_rows = end
+        self._queued_rows -= end - start
+        if end < total:
+            self._queue.append(pending)
+        elif not total:
+            self._settle(pending, [])
+        return end - start
+
+    def _hand_back(
+        self, batch: Batch[RowT, AnswerT], ended: "Future[tuple[list[AnswerT | SessionError], float]]"
+    ) -> None:
+        self._running = None
+        self._deliver(batch, *ended.result())
+
+    def _deliver(self, batch: Batch[RowT, AnswerT], outcomes: list[AnswerT | SessionError], run_s: float) -> None:
+        now_s = asyncio.get_running_loop().time()
+        self._report(BatchReport(len(batch.rows), len(batch.parts), max(0.0, now_s - run_s - batch.oldest_s), run_s))
         start = 0
-        for pending in batch:
-            end = start + len(pending.rows)
-            pending.future.set_result(answers[start:end])
-            start = end
+        for pending, count in batch.parts:
+            if not pending.settled:
+                self._collect(pending, outcomes[start : start + count])
+            start += count
+        self._continue()
 
-    def _answer(self, rows: list[RowT]) -> list[AnswerT]:
-        answers: list[AnswerT] = []
-        for start in range(0, len(rows), self._max_batch_rows):
-            part = rows[start : start + self._max_batch_rows]
-            given = self._run(part)
-            if len(given) != len(part):
-                raise SessionError(f"expected {len(part)} answers, got {len(given)}")
-            answers += given
-        return answers
+    def _collect(self, pending: Pending[RowT, AnswerT], outcomes: list[AnswerT | SessionError]) -> None:
+        """Adds a slice's outcomes to its pending, and settles that where it was the last or one is an error."""
+        for outcome in outcomes:
+            if isinstance(outcome, SessionError):
+                self._settle(pending, outcome)
+                return
+            pending.answers.append(outcome)
+        if len(pending.answers) == len(pending.rows):
+            self._settle(pending, pending.answers)
+
+    def _continue(self) -> None:
+        """Sees to what is left: another flush, or rest."""
+        if self._queue:
+            if not self._flush_due:
+                self._flush_due = True
+                asyncio.get_running_loop().call_soon(self._flush)
+        else:
+            self._idle.set()
+            if self._alarm is not None:
+                self._alarm.cancel()
+                self._alarm = None
+
+    def _set_alarm(self, loop: asyncio.AbstractEventLoop, deadline_s: float) -> None:
+        if self._alarm is not None:
+            if self._alarm_s <= deadline_s:
+                return
+            self._alarm.cancel()
+        self._alarm_s = deadline_s
+        self._alarm = loop.call_at(deadline_s, self._ring)
+
+    def _ring(self) -> None:
+        """Expires what is past its deadline, queued or running, and sets the alarm for the next."""
+        self._alarm = None
+        loop = asyncio.get_running_loop()
+        running = [pending for pending, _ in self._running.parts] if self._running else []
+        waiting = [pending for pending in (*running, *self._queue) if not pending.settled]
+        for pending in waiting:
+            if pending.deadline_s <= loop.time():
+                self._expire(pending)
+        if left := [pending.deadline_s for pending in waiting if not pending.settled]:
+            self._set_alarm(loop, min(left))
+
+    def _expire(self, pending: Pending[RowT, AnswerT]) -> None:
+        self._settle(pending, DeadlineError("the deadline passed before there was an answer"))
+
+    def _settle(self, pending: Pending[RowT, AnswerT], outcome: list[AnswerT] | CorollaError) -> None:
+        self._end(pending)
+        try:
+            pending.settle(outcome)
+        except Exception:
+            # It is the caller's fault, and must not strand the pending's neighbours.
+            logger.exception("an outcome could not be handed over")
+
+    def _end(self, pending: Pending[RowT, AnswerT]) -> None:
+        pending.settled = True
+        self._queued_rows -= len(pending.rows) - pending.taken_rows
+        pending.taken_rows = len(pending.rows)
 
 
-def _batches(pendings: Iterable[Pending[RowT, AnswerT]], max_rows: int) -> Iterator[list[Pending[RowT, AnswerT]]]:
-    """Groups whole pendings up to ``max_rows`` rows; one that is larger by itself makes a batch of its own."""
-    batch: list[Pending[RowT, AnswerT]] = []
-    rows = 0
-    for pending in pendings:
-        if batch and rows + len(pending.rows) > max_rows:
-            yield batch
-            batch, rows = [], 0
-        batch.append(pending)
-        rows += len(pending.rows)
-    if batch:
-        yield batch
+def _rows_within(estimate_s: Callable[[int], float], limits: Limits) -> int:
+    """Gives a number of rows that surely can be queued and answered in time, so that fewer need no look at all."""
+    rows = limits.max_queue_rows
+    while rows and estimate_s(rows) > limits.deadline_s:
+        rows //= 2
+    return rows
+
+
+def answer_each(run: Callable[[list[RowT]], list[AnswerT]], rows: list[RowT]) -> list[AnswerT | SessionError]:
+    """Answers a batch such that a row at fault fails alone: a batch that fails is halved until that row is found.
+
+    Returns:
+        For each row its answer, or the error that it causes by itself.
+    """
+    try:
+        return _checked(run, rows)
+    except Exception as error:
+        if len(rows) > 1:
+            middle = len(rows) // 2
+            return answer_each(run, rows[:middle]) + answer_each(run, rows[middle:])
+        if isinstance(error, SessionError):
+            return [error]
+        logger.exception("a row could not be answered")
+        return [SessionError(f"the model could not answer: {type(error).__name__}")]
+
+
+def _checked(run: Callable[[list[RowT]], list[AnswerT]], rows: list[RowT]) -> list[AnswerT | SessionError]:
+    answers = run(rows)
+    if len(answers) != len(rows):
+        raise SessionError(f"expected {len(rows)} answers, got {len(answers)}")
+    return list(answers)
+
+
+def _timed(run: Callable[[list[RowT]], list[AnswerT]], rows: list[RowT]) -> tuple[list[AnswerT | SessionError], float]:
+    start_s = time.perf_counter()
+    outcomes = answer_each(run, rows)
+    return outcomes, time.perf_counter() - start_s

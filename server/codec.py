@@ -28,7 +28,11 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Codec:
-    """Decodes the requests and encodes the answers of one model."""
+    """Decodes the requests and encodes the answers of one model.
+
+    Attributes:
+        known_answers: The whole body that answers a row without probabilities, by label.
+    """
 
     def __init__(self, signature: Signature, model_name: str) -> None:
         """Compiles the decoders and the answers of every known label.
@@ -40,12 +44,11 @@ class Codec:
         self._features = {feature.name: feature for feature in signature.features}
         self._labels = [str(label) for label in signature.labels]
         self._model_name = model_name
-        # A body with this many colons a row has each feature once; only another count is searched for repeated names.
         self._colons = sum(1 + name.count(":") for name in self._features)
         shape, self._to_row = self._choose_shape(signature.features)
         self._row = msgspec.json.Decoder(shape)
         self._rows = msgspec.json.Decoder(list[shape])  # type: ignore[valid-type]  # a type made at run time
-        self._answers = {
+        self.known_answers = {
             label: msgspec.json.encode({"output": label, "model_name": model_name}) for label in signature.labels
         }
 
@@ -60,8 +63,8 @@ class Codec:
             row = self._to_row(self._row.decode(body))
         except _UNREADABLE:
             raise self._explain_row(body) from None
-        if body.count(b":") != self._colons:
-            _refuse(dict.fromkeys(_repeated_names(body), _REPEATED))
+        if self._may_repeat(body):
+            _refuse(_repeated(body))
         return row
 
     def decode_rows(self, body: bytes) -> list[Row]:
@@ -75,15 +78,14 @@ class Codec:
             rows = [self._to_row(row) for row in self._rows.decode(body)]
         except _UNREADABLE:
             raise self._explain_rows(body) from None
-        if body.count(b":") != self._colons * len(rows):
-            repeated = enumerate(_repeated_names(body))
-            _refuse({f"{index}.{name}": _REPEATED for index, names in repeated for name in names})
+        if body.count(b":") != self._colons * len(rows) or b"\\" in body:
+            _refuse(self._repeated_in_rows(body))
         return rows
 
     def encode_answer(self, answer: Answer, *, probabilities: bool) -> bytes:
         """Writes ``{"output", "model_name"}``, with ``probabilities`` by label where they are asked for."""
         if not probabilities:
-            return self._answers[answer.label]
+            return self.known_answers[answer.label]
         return msgspec.json.encode(
             {
                 "output": answer.label,
@@ -113,6 +115,24 @@ class Codec:
             raise msgspec.ValidationError
         return tuple(fields[name] for name in self._features)
 
+    def _may_repeat(self, row: bytes) -> bool:
+        """Says whether a row that was decoded may give a feature twice, of which msgspec takes the last in silence.
+
+        Each feature once is as many colons as there are in the names and one more for each; an escaped colon would
+        not be counted, so a row with a backslash is looked at as well.
+        """
+        return row.count(b":") != self._colons or b"\\" in row
+
+    def _repeated_in_rows(self, body: bytes) -> dict[str, str]:
+        faults: dict[str, str] = {}
+        for index, element in enumerate(msgspec.json.decode(body, type=list[msgspec.Raw])):
+            row = bytes(element)
+            if self._may_repeat(row):
+                faults |= {f"{index}.{name}": fault for name, fault in _repeated(row).items()}
+            if len(faults) > MAX_FAULTS:
+                break
+        return faults
+
     def _by_label(self, answer: Answer) -> dict[str, float]:
         return dict(zip(self._labels, answer.probabilities, strict=True))
 
@@ -122,7 +142,7 @@ class Codec:
             return fields
         if not isinstance(fields, dict):
             return InvalidRowError(f"expected a JSON object with a number for each feature, got {fields}", {})
-        return _invalid(self._faults(fields), "the row does not fit the model's signature")
+        return _invalid(_repeated(body) | self._faults(fields), "the row does not fit the model's signature")
 
     def _explain_rows(self, body: bytes) -> MalformedBodyError | InvalidRowError:
         elements = _scan(body, list[msgspec.Raw])
@@ -140,7 +160,8 @@ class Codec:
     def _faults_of_element(self, index: int, element: bytes) -> dict[str, str]:
         fields = _scan(element, _Fields)
         if isinstance(fields, dict):
-            return {f"{index}.{name}": fault for name, fault in self._faults(fields).items()}
+            faults = _repeated(element) | self._faults(fields)
+            return {f"{index}.{name}": fault for name, fault in faults.items()}
         return {str(index): f"expected an object, got {fields}"}
 
     def _faults(self, fields: _Fields) -> dict[str, str]:
@@ -182,18 +203,13 @@ def _scan(body: bytes, shape: Any) -> Any:
         return MalformedBodyError(f"the body is not JSON: {error}")
 
 
-def _repeated_names(body: bytes) -> list[Any]:
-    """Finds the names that an object gives more than once; for an array of objects, a list for each.
-
-    msgspec takes the last value of a repeated name in silence, and json alone shows all of them.
-    """
-    repeated: list[Any] = json.loads(
-        body,
-        object_pairs_hook=lambda pairs: [name for name, n in Counter(name for name, _ in pairs).items() if n > 1],
-        parse_int=str,
-        parse_float=str,
-    )
-    return repeated
+def _repeated(row: bytes) -> dict[str, str]:
+    """Names the features that a row, a JSON object, gives more than once; msgspec would not tell, json does."""
+    try:
+        names = json.loads(row, object_pairs_hook=lambda pairs: [name for name, _ in pairs], parse_int=len)
+    except RecursionError:  # nested as deep as msgspec reads, which is a fault of its own
+        return {}
+    return {_clip(name): _REPEATED for name, count in Counter(names).items() if count > 1}
 
 
 def _refuse(faults: dict[str, str]) -> None:

@@ -4,7 +4,8 @@
     models/          --RefusedError---> one version --NoSoundVersionError--> Catalog
     request bytes    --MediaTypeError, BodyTooLargeError, MalformedBodyError, InvalidRowError--> row
     query            --InvalidQueryError--> what to answer
-    rows             --SessionError---> answers
+    headers          --InvalidHeaderError--> deadline
+    rows             --OverloadedError--> queue --DeadlineError--> batch --SessionError--> answers
 
 This file imports nothing of the project and knows nothing of HTTP.
 """
@@ -56,5 +57,31 @@ class InvalidRowError(CorollaError):
         self.fields = dict(fields)
 
 
+class InvalidHeaderError(CorollaError):
+    """A header that Corolla reads has a value that means nothing."""
+
+
+class OverloadedError(CorollaError):
+    """There is more to do than can be done in time; the request was not queued.
+
+    Attributes:
+        reason: Which bound was met: ``queue_full``, ``deadline`` or ``closing``.
+        retry_after_s: When it may be worth asking again, in seconds from now.
+    """
+
+    def __init__(self, message: str, reason: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+
+
+class DeadlineError(CorollaError):
+    """A queued request's deadline passed before it was answered."""
+
+
 class SessionError(CorollaError):
     """The compiled model failed on a batch, or broke its promise of one answer a row."""
+
+
+class UnanswerableError(SessionError):
+    """The values are such that the compiled model's arithmetic overflows; not one row of the kind has an answer."""

@@ -1,10 +1,9 @@
 """Log records -> JSON lines on standard error, one object a line; knows nothing of what is logged."""
 
+import json
 import logging
 import sys
 from datetime import UTC, datetime
-
-import msgspec
 
 
 class JsonFormatter(logging.Formatter):
@@ -20,7 +19,8 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line).decode()
+        # A path may hold bytes that are no UTF-8, which Python carries as lone surrogates.
+        return json.dumps(line, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace").decode()
 
 
 def configure() -> None:

@@ -18,6 +18,10 @@ RESERVED_NAMES = frozenset({"docs", "healthz", "metrics", "readyz", "v2"})
 """First path segments that the server uses, or will use, itself."""
 
 
+MAX_TOLERANCE = 1e-3
+"""The largest tolerance of a probability that a server takes for a proof."""
+
+
 def name_fault(name: str) -> str | None:
     """Says what is wrong with a model's name, or None where it can be a route."""
     if not MODEL_NAME.fullmatch(name):
@@ -38,12 +42,14 @@ class Parity:
 
     Attributes:
         rows: How many rows were compared.
+        max_batch_rows: The largest batch in which they were.
         label_mismatches: On how many of them the labels differed.
         max_probability_difference: The largest absolute difference of one probability (0 to 1).
         tolerance: The largest such difference that passes.
     """
 
     rows: int
+    max_batch_rows: int
     label_mismatches: int
     max_probability_difference: float
     tolerance: float
@@ -67,6 +73,10 @@ class GoldenRow:
     row: dict[str, float]
     output: Label
     probabilities: tuple[float, ...]
+
+    def to_request(self) -> bytes:
+        """Gives the row as a client would send it."""
+        return msgspec.json.encode(self.row)
 
 
 @attrs.frozen
@@ -116,7 +126,7 @@ class Manifest:
         golden: Rows to replay before serving.
     """
 
-    format: int = attrs.field(validator=attrs.validators.in_([FORMAT]))
+    format: int
     name: str = attrs.field(validator=_check_name)
     version: int = attrs.field(validator=attrs.validators.ge(1))
     model_name: str
@@ -127,6 +137,17 @@ class Manifest:
     tools: dict[str, str]
     parity: Parity
     golden: tuple[GoldenRow, ...] = attrs.field(validator=attrs.validators.min_len(1))
+
+    def __attrs_post_init__(self) -> None:
+        """Makes sure that the facts agree with each other."""
+        labels = self.signature.labels
+        if self.format != FORMAT:
+            raise ValueError(f"expected format {FORMAT}, got {self.format}")
+        if not self.parity.passed or self.parity.tolerance > MAX_TOLERANCE:
+            raise ValueError(f"expected a parity that passed within {MAX_TOLERANCE}, got {self.parity}")
+        for known in self.golden:
+            if known.output not in labels or len(known.probabilities) != len(labels):
+                raise ValueError(f"expected golden rows with the labels {labels}, got {known}")
 
     @classmethod
     def from_json(cls, data: bytes) -> "Manifest":

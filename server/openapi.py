@@ -20,14 +20,24 @@ _PROBABILITIES: Document = {
     "description": "Whether to answer the probability of each class too.",
     "schema": {"type": "boolean", "default": False},
 }
+_DEADLINE: Document = {
+    "name": "Corolla-Deadline-Ms",
+    "in": "header",
+    "description": "How long the request may take, in milliseconds, where that is less than the server's own limit.",
+    "schema": {"type": "integer", "minimum": 1},
+}
 _ERRORS = {
-    "400": "The body is not JSON, or the query is unknown.",
+    "400": "The body is not JSON, or the query or the deadline means nothing.",
     "404": "No model of this name is loaded.",
     "405": "Another method than POST.",
+    "408": "The body took too long to come.",
     "413": "The body is larger than the server reads.",
     "415": "The body is not application/json.",
     "422": "The body does not fit the signature; `fields` names each offending feature.",
+    "431": "The headers are too large.",
     "500": "The model failed; the server's log has the cause.",
+    "503": "There is more to do than can be done in time; `Retry-After` says when to ask again.",
+    "504": "The deadline passed before there was an answer.",
 }
 
 
@@ -40,6 +50,7 @@ def make_document(catalog: Catalog) -> Document:
         "/": {"get": _plain("What this server is and serves.", "index")},
         "/healthz": {"get": _plain("Liveness: the process answers.", "liveness")},
         "/readyz": {"get": _plain("Readiness: what is served and what was refused.", "readiness")},
+        "/metrics": {"get": _plain("Prometheus metrics, as text.", "metrics", "text/plain")},
     }
     return {
         "openapi": "3.0.3",
@@ -63,8 +74,8 @@ _ERROR_SCHEMA: Document = {
 }
 
 
-def _plain(summary: str, name: str) -> Document:
-    content = {"application/json": {"schema": {"type": "object"}}}
+def _plain(summary: str, name: str, media_type: str = "application/json") -> Document:
+    content = {media_type: {"schema": {"type": "object" if media_type == "application/json" else "string"}}}
     return {
         "summary": summary,
         "operationId": name,
@@ -112,7 +123,7 @@ def _operation(
         "operationId": f"{name}_{manifest.name}",
         "tags": [manifest.name],
         "description": _about(manifest),
-        "parameters": [_PROBABILITIES],
+        "parameters": [_PROBABILITIES, _DEADLINE],
         "requestBody": {"required": True, "content": _json(*takes)},
         "responses": {"200": {"description": "The prediction.", "content": _json(*gives)}} | errors,
     }
@@ -121,7 +132,7 @@ def _operation(
 def _about(manifest: Manifest) -> str:
     """Tells of a version in Markdown, which Swagger UI shows above the fields."""
     run, parity, signature = manifest.run, manifest.parity, manifest.signature
-    ranges = [f"| {feature.name} | {feature.minimum:g} to {feature.maximum:g} |" for feature in signature.features]
+    ranges = [f"| {feature.name} | {feature.minimum:.9g} to {feature.maximum:.9g} |" for feature in signature.features]
     lines = (
         f"Version {manifest.version}, `{manifest.model_name}`: learned `{run.target}` from `{run.dataset}`.",
         f"Accuracy {run.test_accuracy:.3f} on held-out rows; equal to its estimator on {parity.rows} rows.",
@@ -150,7 +161,7 @@ def _row_schema(features: tuple[Feature, ...]) -> Document:
 
 def _feature_schema(feature: Feature) -> Document:
     """Describes a feature; its range is told, not enforced, since a value beyond it is a valid question."""
-    seen = f"Seen in training: {feature.minimum:g} to {feature.maximum:g}."
+    seen = f"Seen in training: {feature.minimum:.9g} to {feature.maximum:.9g}."
     return {"type": feature.type, "format": "float", "description": seen}
 
 

@@ -1,10 +1,10 @@
-"""The pages about the server: index, liveness, readiness, OpenAPI document and its reader; Catalog -> bytes.
+"""The pages about the server: index, liveness, readiness, metrics, OpenAPI document and its reader; Catalog -> bytes.
 
-What they say is made once at start. They know nothing of predictions.
+Most of what they say is made once at start. They know nothing of predictions.
 """
 
 import http
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,9 @@ import msgspec
 import swagger_ui_bundle
 from litestar import Response, route
 from litestar.handlers import HTTPRouteHandler
-from litestar.router import Router
-from litestar.static_files import create_static_files_router
 
 from server.catalog import Catalog
+from server.metrics import CONTENT_TYPE
 from server.openapi import make_document
 
 _DOCS = b"""<!doctype html>
@@ -41,31 +40,72 @@ _DOCS_SCRIPT = b"""SwaggerUIBundle({
 """
 
 
-def make_page_routes(catalog: Catalog) -> Sequence[HTTPRouteHandler | Router]:
-    """Makes the routes that tell about the server, all of them GET and HEAD."""
-    served = {name: model.manifest.version for name, model in catalog.models.items()}
-    refused = [
-        {"model": refusal.name, "version": refusal.version, "reason": refusal.reason} for refusal in catalog.refusals
-    ]
-    readiness = {"status": "degraded" if refused else "ready", "models": served, "refused": refused}
+_ASSETS = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
+
+
+class Readiness:
+    """Whether this process should be sent requests.
+
+    Attributes:
+        draining: Whether it is about to stop.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.draining = False
+        self._served = _served(catalog)
+        self._refused = [
+            {"model": refusal.name, "version": refusal.version, "reason": refusal.reason}
+            for refusal in catalog.refusals
+        ]
+
+    def tell(self) -> Response[bytes]:
+        """Gives 200 with what is served and refused, or 503 once the process is about to stop."""
+        status = "draining" if self.draining else "degraded" if self._refused else "ready"
+        body = {"status": status, "models": self._served, "refused": self._refused}
+        code = http.HTTPStatus.SERVICE_UNAVAILABLE if self.draining else http.HTTPStatus.OK
+        return Response(msgspec.json.encode(body), status_code=code, media_type="application/json")
+
+
+def make_page_routes(
+    catalog: Catalog, readiness: Readiness, tell_metrics: Callable[[], bytes]
+) -> Sequence[HTTPRouteHandler]:
+    """Makes the routes that tell about the server, all of them GET and HEAD.
+
+    Args:
+        catalog: The loaded models.
+        readiness: Whether the process should be sent requests.
+        tell_metrics: Gives the metrics as Prometheus text.
+    """
+    index = {"message": "Corolla: POST a row to /<model>/predict; /docs tells more.", "models": _served(catalog)}
     return [
-        _json_page("/", {"message": "Corolla: POST a row to /<model>/predict; /docs tells more.", "models": served}),
+        _json_page("/", index),
         _json_page("/healthz", {"status": "alive"}),
-        _json_page("/readyz", readiness),
+        _page("/readyz", readiness.tell),
+        _page("/metrics", lambda: Response(tell_metrics(), media_type=CONTENT_TYPE)),
         _json_page("/openapi.json", make_document(catalog)),
-        _page("/docs", _DOCS, "text/html"),
-        _page("/docs/page.js", _DOCS_SCRIPT, "text/javascript"),
-        create_static_files_router(path="/docs/assets", directories=[Path(str(swagger_ui_bundle.swagger_ui_path))]),
+        _page("/docs", lambda: Response(_DOCS, media_type="text/html")),
+        _page("/docs/page.js", lambda: Response(_DOCS_SCRIPT, media_type="text/javascript")),
+        *(_asset(name, media_type) for name, media_type in _ASSETS.items()),
     ]
+
+
+def _served(catalog: Catalog) -> dict[str, int]:
+    return {name: model.manifest.version for name, model in catalog.models.items()}
 
 
 def _json_page(path: str, content: Any) -> HTTPRouteHandler:
-    return _page(path, msgspec.json.encode(content), "application/json")
+    body = msgspec.json.encode(content)
+    return _page(path, lambda: Response(body, media_type="application/json"))
 
 
-def _page(path: str, content: bytes, media_type: str) -> HTTPRouteHandler:
+def _asset(name: str, media_type: str) -> HTTPRouteHandler:
+    file = Path(str(swagger_ui_bundle.swagger_ui_path)) / name
+    return _page(f"/docs/assets/{name}", lambda: Response(file.read_bytes(), media_type=media_type))
+
+
+def _page(path: str, tell: Callable[[], Response[bytes]]) -> HTTPRouteHandler:
     @route(path, http_method=["GET", "HEAD"], status_code=http.HTTPStatus.OK, sync_to_thread=False)
     def page() -> Response[bytes]:
-        return Response(content, media_type=media_type)
+        return tell()
 
     return page

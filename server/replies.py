@@ -5,6 +5,7 @@ It knows nothing of models or of the application that sends a reply.
 
 import http
 import logging
+import math
 from collections.abc import Mapping
 
 import attrs
@@ -14,22 +15,30 @@ from litestar.types import Send
 
 from server.errors import (
     BodyTooLargeError,
+    DeadlineError,
+    InvalidHeaderError,
     InvalidQueryError,
     InvalidRowError,
     MalformedBodyError,
     MediaTypeError,
+    OverloadedError,
     SessionError,
+    UnanswerableError,
 )
 
 logger = logging.getLogger(__name__)
 
 STATUSES: Mapping[type[Exception], int] = {
+    InvalidHeaderError: 400,
     InvalidQueryError: 400,
     MalformedBodyError: 400,
     BodyTooLargeError: 413,
     MediaTypeError: 415,
     InvalidRowError: 422,
+    UnanswerableError: 422,
     SessionError: 500,
+    OverloadedError: 503,
+    DeadlineError: 504,
 }
 
 
@@ -55,11 +64,17 @@ def reply_to(error: Exception) -> Reply:
         body: dict[str, object] = {"error": str(error)}
         if isinstance(error, InvalidRowError) and error.fields:
             body["fields"] = error.fields
-        return Reply(status, msgspec.json.encode(body))
+        return Reply(status, msgspec.json.encode(body), _headers_for(error))
     if isinstance(error, HTTPException) and error.status_code < http.HTTPStatus.INTERNAL_SERVER_ERROR:
         return _of_framework(error)
     logger.error("a request failed", exc_info=error)
     return Reply(500, msgspec.json.encode({"error": "internal error; the server's log has the cause"}))
+
+
+def _headers_for(error: Exception) -> tuple[tuple[bytes, bytes], ...]:
+    if isinstance(error, OverloadedError):
+        return ((b"retry-after", str(max(1, math.ceil(error.retry_after_s))).encode()),)
+    return ()
 
 
 def method_not_allowed(allowed: str) -> Reply:

@@ -49,13 +49,17 @@ def is_version_name(name: str) -> bool:
     return name.isascii() and name.isdigit() and not name.startswith("0")
 
 
-def read_package(models_dir: Path, name: str, number: int) -> Package:
+def read_package(folder: Path, name: str, number: int) -> Package:
     """Reads one version and verifies it against its own hashes.
+
+    Args:
+        folder: Where its files are.
+        name: The model's name that it must have.
+        number: The version's number that it must have.
 
     Raises:
         RefusedError: If a file is missing, cannot be read or is not the one that was published.
     """
-    folder = models_dir / name / str(number)
     manifest_bytes = _read(folder, MANIFEST_FILE)
     _verify(MANIFEST_FILE, manifest_bytes, _read(folder, MANIFEST_SUM_FILE).decode("ascii", "replace").split(" ")[0])
     manifest = Manifest.from_json(manifest_bytes)
@@ -74,8 +78,9 @@ def _read(folder: Path, file: str) -> bytes:
         raise RefusedError(f"{MANIFEST_FILE} names a file outside its folder: {file!r}")
     try:
         return (folder / file).read_bytes()
-    except OSError as error:
-        raise RefusedError(f"{file} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise RefusedError(f"{file} cannot be read: {reason}") from error
 
 
 def _verify(file: str, content: bytes, expected: str) -> None:

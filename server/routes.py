@@ -1,90 +1,93 @@
 """The prediction routes: ASGI scope and body -> rows -> coalescer -> reply.
 
-They are plain ASGI handlers, since the framework's typed ones cost more than the prediction itself. They know the
-catalog and the coalescers that they are given, and make neither.
+They are plain ASGI handlers, since the framework's typed ones cost more than the prediction itself. They know the desks
+that they are given, and make none.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import cast
 
 from litestar.handlers import ASGIRouteHandler, asgi
 from litestar.types import HTTPRequestEvent, HTTPScope, Receive, Scope, Send
 
-from server.catalog import Catalog
-from server.coalescer import Coalescer
-from server.codec import Codec
-from server.errors import BodyTooLargeError, InvalidQueryError, MediaTypeError
-from server.replies import Reply, method_not_allowed, reply_to, send_reply
+from server.desk import Desk
+from server.errors import InvalidQueryError
+from server.headers import read_headers
+from server.replies import Reply, method_not_allowed, send_reply
 from server.signature import Answer, Row
 
-Coalescers = Mapping[str, Coalescer[Row, Answer]]
-
 _QUERIES = {b"": False, b"probabilities=false": False, b"probabilities=true": True}
-_JSON = (b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8")
 
 
 class ClientGoneError(Exception):
-    """The client closed the connection before its request was whole; there is nobody to answer."""
+    """The client closed the connection before it could be answered; there is nobody to answer."""
 
 
-def make_predict_routes(catalog: Catalog, coalescers: Coalescers, max_body_bytes: int) -> list[ASGIRouteHandler]:
+def make_predict_routes(desks: Iterable[Desk]) -> list[ASGIRouteHandler]:
     """Makes the routes that predict, two for each model.
 
     Each model has paths of its own: the framework finds a path without parameters by one look-up, and its plain ASGI
     handlers cannot have any (Litestar 2.25 looks their parameters up by method and answers 500).
-
-    Args:
-        catalog: The loaded models.
-        coalescers: The coalescer of each of them, by the model's name.
-        max_body_bytes: The longest body that is read.
     """
-    return [
-        handler
-        for name, model in catalog.models.items()
-        for handler in _make_model_routes(name, model.codec, coalescers[name], max_body_bytes)
-    ]
+    return [handler for desk in desks for handler in _make_model_routes(desk)]
 
 
-def _make_model_routes(
-    name: str, codec: Codec, coalescer: Coalescer[Row, Answer], max_body_bytes: int
-) -> tuple[ASGIRouteHandler, ASGIRouteHandler]:
+def _make_model_routes(desk: Desk) -> tuple[ASGIRouteHandler, ASGIRouteHandler]:
     async def answer_row(scope: HTTPScope, receive: Receive) -> bytes:
-        probabilities = _read_query(scope)
-        row = codec.decode_row(await _read_body(scope, receive, max_body_bytes))
-        (answer,) = await coalescer.submit([row])
-        return codec.encode_answer(answer, probabilities=probabilities)
+        probabilities, deadline_s = _read_query(scope), read_headers(scope["headers"])
+        row = desk.codec.decode_row(await _read_body(receive))
+        (answer,) = await _ask(desk, [row], deadline_s, receive)
+        return desk.codec.encode_answer(answer, probabilities=probabilities)
 
     async def answer_rows(scope: HTTPScope, receive: Receive) -> bytes:
-        probabilities = _read_query(scope)
-        rows = codec.decode_rows(await _read_body(scope, receive, max_body_bytes))
-        return codec.encode_answers(await coalescer.submit(rows), probabilities=probabilities)
+        probabilities, deadline_s = _read_query(scope), read_headers(scope["headers"])
+        rows = desk.codec.decode_rows(await _read_body(receive))
+        return desk.codec.encode_answers(await _ask(desk, rows, deadline_s, receive), probabilities=probabilities)
 
-    @asgi(f"/{name}/predict", copy_scope=False)
+    @asgi(f"/{desk.name}/predict", copy_scope=False)
     async def predict(scope: Scope, receive: Receive, send: Send) -> None:
-        await _respond(scope, receive, send, answer_row)
+        await _respond(desk, "predict", cast(HTTPScope, scope), send, lambda http: answer_row(http, receive))
 
-    @asgi(f"/{name}/predict/rows", copy_scope=False)
+    @asgi(f"/{desk.name}/predict/rows", copy_scope=False)
     async def predict_rows(scope: Scope, receive: Receive, send: Send) -> None:
-        await _respond(scope, receive, send, answer_rows)
+        await _respond(desk, "predict_rows", cast(HTTPScope, scope), send, lambda http: answer_rows(http, receive))
 
     return predict, predict_rows
 
 
 async def _respond(
-    scope: Scope, receive: Receive, send: Send, answer: Callable[[HTTPScope, Receive], Awaitable[bytes]]
+    desk: Desk, route: str, scope: HTTPScope, send: Send, answer: Callable[[HTTPScope], Awaitable[bytes]]
 ) -> None:
     """Sends what ``answer`` gives, or the reply to what it raises; nothing where the client has gone."""
-    http_scope = cast(HTTPScope, scope)  # uvicorn is told to serve no websockets
-    if http_scope["method"] != "POST":
-        await send_reply(send, method_not_allowed("POST"))
-        return
-    try:
-        reply = Reply(200, await answer(http_scope, receive))
-    except ClientGoneError:
-        return
-    except Exception as error:  # noqa: BLE001  whatever went wrong, the client is owed a reply
-        reply = reply_to(error)
+    if scope["method"] != "POST":
+        reply = method_not_allowed("POST")
+    else:
+        try:
+            reply = Reply(200, await answer(scope))
+        except ClientGoneError:
+            return
+        except Exception as error:  # noqa: BLE001  whatever went wrong, the client is owed a reply
+            reply = desk.refuse(error)
+    desk.metrics.outcomes[route, reply.status] += 1
     await send_reply(send, reply)
+
+
+async def _ask(desk: Desk, rows: Sequence[Row], deadline_s: float | None, receive: Receive) -> list[Answer]:
+    """Asks the coalescer; where a run takes long enough for it to matter, a client that goes away is noticed."""
+    if not desk.coalescer.limits.on_worker:
+        return await desk.coalescer.answer(rows, deadline_s)
+    answering = asyncio.ensure_future(desk.coalescer.answer(rows, deadline_s))
+    # The body has been read, so that the client is gone is all that is left to receive.
+    leaving = asyncio.ensure_future(cast(Awaitable[object], receive()))
+    try:
+        await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done():
+            raise ClientGoneError
+        return answering.result()
+    finally:
+        answering.cancel()
+        leaving.cancel()
 
 
 def _read_query(scope: HTTPScope) -> bool:
@@ -95,33 +98,14 @@ def _read_query(scope: HTTPScope) -> bool:
         raise InvalidQueryError("expected no query, or probabilities=true or probabilities=false") from None
 
 
-async def _read_body(scope: HTTPScope, receive: Receive, max_body_bytes: int) -> bytes:
-    """Reads the whole body, after its headers have been found fit."""
-    _check_headers(scope["headers"], max_body_bytes)
+async def _read_body(receive: Receive) -> bytes:
+    """Reads the whole body, whose size the connection's guard has seen to."""
     parts: list[bytes] = []
-    size_bytes = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGoneError
         request = cast(HTTPRequestEvent, message)
-        size_bytes += len(request["body"])
-        _check_size(size_bytes, max_body_bytes)
         parts.append(request["body"])
         if not request["more_body"]:
             return b"".join(parts)
-
-
-def _check_headers(headers: Iterable[tuple[bytes, bytes]], max_body_bytes: int) -> None:
-    for name, value in headers:
-        if name == b"content-type" and value.lower() not in _JSON:
-            raise MediaTypeError(f"expected the content type application/json, got {value.decode('latin-1')!r}")
-        if name == b"content-encoding" and value.lower() != b"identity":
-            raise MediaTypeError(f"expected a body without content encoding, got {value.decode('latin-1')!r}")
-        if name == b"content-length":
-            _check_size(int(value), max_body_bytes)
-
-
-def _check_size(size_bytes: int, max_body_bytes: int) -> None:
-    if size_bytes > max_body_bytes:
-        raise BodyTooLargeError(f"expected a body of at most {max_body_bytes} bytes, got {size_bytes} or more")

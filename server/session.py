@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from server.errors import RefusedError, SessionError
+from server.errors import RefusedError, SessionError, UnanswerableError
 from server.signature import Answer, Row, Signature, Tensor
 
 DATATYPES = {"tensor(float)": "FP32", "tensor(int64)": "INT64", "tensor(string)": "BYTES"}
@@ -16,22 +16,22 @@ _ERRORS_ONLY = 3
 class Session:
     """One compiled model, ready to run.
 
-    One intra-op thread and no spinning: on a small host a waiting thread takes the core that would read the next
-    request, and a table's model is too small to be split.
+    No spinning: on a small host a waiting thread takes the core that would read the next request.
     """
 
-    def __init__(self, model: bytes, signature: Signature) -> None:
+    def __init__(self, model: bytes, signature: Signature, threads: int = 1) -> None:
         """Loads the model and holds it against its signature.
 
         Args:
             model: ONNX bytes.
             signature: What the model must take and give.
+            threads: How many threads a run may use, the caller's among them.
 
         Raises:
             RefusedError: If onnxruntime cannot load it, or it takes or gives something else.
         """
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
+        options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _ERRORS_ONLY
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -54,6 +54,7 @@ class Session:
             n answers, in the order of the rows.
 
         Raises:
+            UnanswerableError: If an answer is not finite.
             SessionError: If onnxruntime fails, or gives another number of answers than rows.
         """
         try:
@@ -61,9 +62,11 @@ class Session:
             labels, probabilities = self._session.run(self._outputs, {self._input: batch})
         except Exception as error:
             raise SessionError(f"the model failed on a batch of {len(rows)} rows: {error}") from error
+        if not np.isfinite(probabilities).all():
+            raise UnanswerableError("the model has no finite answer for these values: they are too extreme for it")
         if not len(labels) == len(probabilities) == len(rows):
             raise SessionError(f"expected {len(rows)} answers, got {len(labels)} labels, {len(probabilities)} lists")
-        return [Answer(label, tuple(row)) for label, row in zip(labels.tolist(), probabilities.tolist(), strict=True)]
+        return list(map(Answer, labels.tolist(), probabilities.tolist()))
 
 
 def _hold_against(what: str, nodes: Sequence[onnxruntime.NodeArg], tensors: Sequence[Tensor]) -> None:

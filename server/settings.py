@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from server.cost import Mode
 from server.errors import SettingsError
 
 PREFIX = "COROLLA_"
@@ -28,6 +29,15 @@ def _switch(text: str) -> bool:
         return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
     except KeyError:
         raise ValueError("true or false") from None
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"one of {', '.join(choices)}")
+        return text
+
+    return parse
 
 
 def _some_text(text: str) -> str:
@@ -52,16 +62,28 @@ class Settings:
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
         models_dir: The model repository.
-        max_batch_rows: The most rows that a session is given at once.
+        max_batch_rows: The most rows that a session is given at once; 0 chooses by its measured cost.
+        max_queue_rows: The most rows that may wait, for each model.
+        deadline_ms: How long a request may take, in milliseconds.
+        coalescing: How requests are run together.
         max_body_bytes: The longest request body that is read.
+        no_lane: Whether all requests go through ASGI.
         access_log: Whether each request is logged.
     """
 
     host: str = _setting("127.0.0.1", _some_text, "address to listen on")
     port: int = _setting(8000, _whole_number(0, 65_535), "port to listen on; 0 takes a free one")
     models_dir: Path = _setting(Path("models"), _directory, "the model repository")  # noqa: RUF009  attrs.field is what it gives
-    max_batch_rows: int = _setting(64, _whole_number(1, 65_536), "the most rows that a session is given at once")
+    max_batch_rows: int = _setting(
+        0, _whole_number(0, 65_536), "the most rows that a session is given at once; 0 chooses by its measured cost"
+    )
+    max_queue_rows: int = _setting(4096, _whole_number(1, 2**30), "the most rows that may wait, for each model")
+    deadline_ms: int = _setting(1000, _whole_number(1, 3_600_000), "how long a request may take, in milliseconds")
+    coalescing: Mode = _setting(  # noqa: RUF009  as models_dir
+        "auto", _one_of("auto", "inline", "worker", "off"), "how requests run together: auto, inline, worker or off"
+    )
     max_body_bytes: int = _setting(1_048_576, _whole_number(1, 2**30), "the longest request body that is read")
+    no_lane: bool = _setting(default=False, parse=_switch, about="answer every request through ASGI")
     access_log: bool = _setting(default=False, parse=_switch, about="log a line for each request")
 
 

@@ -3,7 +3,8 @@
 Plain facts, read from a manifest; this file knows nothing of onnxruntime, JSON or HTTP.
 """
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import attrs
 
@@ -66,10 +67,20 @@ class Signature:
     features: tuple[Feature, ...] = attrs.field(validator=attrs.validators.min_len(1))
     labels: tuple[Label, ...] = attrs.field(validator=attrs.validators.min_len(2))
 
+    def __attrs_post_init__(self) -> None:
+        """Makes sure that the facts agree with each other."""
+        names = [feature.name for feature in self.features]
+        for what, values in (("features", names), ("labels", self.labels)):
+            if len(set(values)) != len(values):
+                raise ValueError(f"expected {what} that differ, got {values}")
+        shapes = [tensor.shape for tensor in (*self.inputs, *self.outputs)]
+        expected = [(-1, len(names)), (-1,), (-1, len(self.labels))]
+        if shapes != expected:
+            raise ValueError(f"expected the shapes {expected}, got {shapes}")
 
-@attrs.frozen
-class Answer:
-    """What the model says of one row.
+
+class Answer(NamedTuple):
+    """What the model says of one row; a tuple, since one is made for every row that is answered.
 
     Attributes:
         label: The class it predicts.
@@ -77,4 +88,4 @@ class Answer:
     """
 
     label: Label
-    probabilities: tuple[float, ...]
+    probabilities: Sequence[float]

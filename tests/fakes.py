@@ -1,10 +1,14 @@
 """Stand-ins for faults and answers that the real thing cannot be made to show."""
 
+import asyncio
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pytest
 
 from server.session import Session
 from server.signature import Answer, Row
@@ -40,3 +44,42 @@ class AlteredSession(Session):
     def run(self, rows: Sequence[Row] | Numbers) -> list[Answer]:
         self.batches.append(np.asarray(rows))
         return self._alter(self._sound.run(rows))
+
+
+class ClockLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock a test turns by hand, so that deadlines pass without waiting for them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._turned_s = 0.0
+
+    def time(self) -> float:
+        return super().time() + self._turned_s
+
+    def turn_clock(self, seconds: float) -> None:
+        self._turned_s += seconds
+
+
+class DiskNotes:
+    """Does every fsync and rename, and notes them in their order: what a loss of power would leave cannot be tried."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+        self.steps: list[str] = []
+        self.synced_bytes: dict[str, int] = {}
+        self._root = root
+        self._fsync, self._rename = os.fsync, os.rename
+        monkeypatch.setattr(os, "fsync", self.fsync)
+        monkeypatch.setattr(os, "rename", self.rename)
+
+    def fsync(self, descriptor: int) -> None:
+        path = self._place(Path(f"/proc/self/fd/{descriptor}").readlink())
+        self.steps.append(f"fsync {path}")
+        self.synced_bytes[path] = os.fstat(descriptor).st_size
+        self._fsync(descriptor)
+
+    def rename(self, source: Path, target: Path) -> None:
+        self.steps.append(f"rename {self._place(source)} {self._place(target)}")
+        self._rename(source, target)
+
+    def _place(self, path: Path) -> str:
+        return str(path.relative_to(self._root))

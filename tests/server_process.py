@@ -89,7 +89,7 @@ def _wait_for_url(process: subprocess.Popen[bytes], log_file: Path) -> str:
         text = log_file.read_text()
         if process.poll() is not None:
             raise RuntimeError(f"the server ended with {process.returncode} before it listened:\n{text}")
-        match = re.search(r"Uvicorn running on (http://[0-9.]+:\d+)", text)
-        return match and match[1]
+        match = re.search(r'"url": "(http://[0-9.]+:\d+)"', text)
+        return match[1] if match and "Application startup complete" in text else None
 
     return str(wait_for("listening server", find_url))

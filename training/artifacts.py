@@ -1,23 +1,27 @@
-"""What a run leaves on disk: data/runs/<id>/ <-> estimator, all rows and held-out rows; knows nothing of the log.
+"""What a run leaves on disk: data/runs/<id>/ <-> estimator, all rows and held-out rows.
 
 estimator.skops  the fitted estimator, in a format that runs no code when it is read
 dataset.csv      the rows used, features and target: train on it again and the run is repeated
 held_out.csv     those of them that were not learned from
 """
 
-import os
+import hashlib
 from pathlib import Path
 
 import attrs
 import skops.io
 
 from training.dataset import Dataset, read_dataset
+from training.durable import sync_folder, write_file
 from training.errors import TrainingError
 from training.estimators import Estimator
+from training.runlog import Run
 
 ESTIMATOR_FILE = "estimator.skops"
 DATASET_FILE = "dataset.csv"
 HELD_OUT_FILE = "held_out.csv"
+TRUSTED_PACKAGES = ("sklearn", "numpy", "scipy")
+"""Whose types are made when an estimator is read; skops alone trusts a part of them only, not trees for one."""
 
 
 @attrs.frozen(eq=False)
@@ -35,7 +39,7 @@ class Artifacts:
     held_out: Dataset
 
 
-def save_artifacts(folder: Path, estimator: Estimator, dataset: Dataset, held_out: tuple[int, ...]) -> None:
+def save_artifacts(folder: Path, estimator: Estimator, dataset: Dataset, held_out: tuple[int, ...]) -> str:
     """Writes a run's files and waits until they are on the disk.
 
     Args:
@@ -43,54 +47,55 @@ def save_artifacts(folder: Path, estimator: Estimator, dataset: Dataset, held_ou
         estimator: The fitted estimator.
         dataset: The rows used.
         held_out: Positions of those that were not learned from.
+
+    Returns:
+        The SHA-256 (hex) of the estimator's file.
+
+    Raises:
+        TrainingError: If the estimator could not be read again.
     """
-    _write(folder / ESTIMATOR_FILE, skops.io.dumps(estimator))
-    _write(folder / DATASET_FILE, dataset.to_csv())
-    _write(folder / HELD_OUT_FILE, dataset.to_csv(held_out))
+    content = skops.io.dumps(estimator)
+    write_file(folder / ESTIMATOR_FILE, content)
+    write_file(folder / DATASET_FILE, dataset.to_csv())
+    write_file(folder / HELD_OUT_FILE, dataset.to_csv(held_out))
+    _load_estimator(folder / ESTIMATOR_FILE)
     sync_folder(folder)
     sync_folder(folder.parent)
+    return hashlib.sha256(content).hexdigest()
 
 
-def load_artifacts(folder: Path, name: str, target: str) -> Artifacts:
+def load_artifacts(folder: Path, run: Run) -> Artifacts:
     """Reads a finished run's files.
 
     Args:
         folder: The run's folder.
-        name: The dataset's name.
-        target: The column that was learned.
+        run: The run as the log has it.
 
     Raises:
-        TrainingError: If a file is missing or broken, or the estimator has types that skops does not trust.
+        TrainingError: If a file is missing, broken or not the one that the run left.
     """
-    return Artifacts(
+    path = folder / ESTIMATOR_FILE
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != run.estimator_sha256:
+        raise TrainingError(f"{path}: not the estimator of run {run.id}, by its SHA-256")
+    left = Artifacts(
         estimator=_load_estimator(folder / ESTIMATOR_FILE),
-        dataset=read_dataset(folder / DATASET_FILE, target, name=name),
-        held_out=read_dataset(folder / HELD_OUT_FILE, target, name=name),
+        dataset=read_dataset(folder / DATASET_FILE, run.target, name=run.dataset),
+        held_out=read_dataset(folder / HELD_OUT_FILE, run.target, name=run.dataset),
     )
-
-
-def sync_folder(folder: Path) -> None:
-    """Waits until the folder's own entries are on the disk."""
-    entry = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(entry)
-    finally:
-        os.close(entry)
+    if left.dataset.sha256() != run.dataset_sha256:
+        raise TrainingError(f"{folder / DATASET_FILE}: not the rows of run {run.id}, by their SHA-256")
+    return left
 
 
 def _load_estimator(path: Path) -> Estimator:
     try:
-        untrusted = skops.io.get_untrusted_types(file=path)
-        estimator = None if untrusted else skops.io.load(path)
+        unknown = skops.io.get_untrusted_types(file=path)
+        foreign = [name for name in unknown if name.partition(".")[0] not in TRUSTED_PACKAGES]
+        estimator = None if foreign else skops.io.load(path, trusted=unknown)
     except Exception as error:  # broken bytes make zipfile and skops fail in many ways
         raise TrainingError(f"{path}: not an estimator that can be read: {error}") from error
-    if untrusted:
-        raise TrainingError(f"{path}: only scikit-learn's own types are loaded, found {', '.join(untrusted)}")
+    if foreign:
+        raise TrainingError(
+            f"{path}: only types of {', '.join(TRUSTED_PACKAGES)} are loaded, found {', '.join(foreign)}"
+        )
     return estimator
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

@@ -36,11 +36,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    sys.path.insert(0, str(Path.cwd()))
     dataset = read_dataset(
         options.source,
         options.target,
-        name=options.name or _name_of(options.source),
+        name=options.name or _name_of(options.table or options.source.stem),
         drop=options.drop,
         table=options.table,
     )
@@ -84,6 +83,8 @@ def _tell_dataset(dataset: Dataset) -> None:
     for column in dataset.columns:
         role = " <- target" if column.name == dataset.target.name else ""
         print(f"  {column.name}: {column.kind}, {column.missing} missing{role}", file=sys.stderr)
+    for name in dataset.row_counters():
+        print(f"warning: {name!r} counts the rows; if it is an identifier, leave it out with --drop", file=sys.stderr)
 
 
 def _tell_run(run: Run) -> None:
@@ -98,9 +99,9 @@ def _tell_run(run: Run) -> None:
     )
 
 
-def _name_of(source: Path) -> str:
-    """Makes a dataset's name of a file's: ``Iris.csv`` -> ``iris``."""
-    return re.sub(r"[^a-z0-9_-]+", "_", source.stem.lower())
+def _name_of(source: str) -> str:
+    """Makes a dataset's name of a file's or table's: ``Iris`` -> ``iris``."""
+    return re.sub(r"[^a-z0-9_-]+", "_", source.lower())
 
 
 def _share(text: str) -> float:
@@ -134,7 +135,7 @@ def _add_train(command: argparse.ArgumentParser) -> None:
     command.add_argument("source", metavar="CSV", type=Path, help="a CSV file with a header, or an SQLite file")
     command.add_argument("target", metavar="TARGET", help="the column to learn")
     command.add_argument("--table", help="the table to read, where CSV is an SQLite file")
-    command.add_argument("--name", help="the dataset's name (default: the file's)")
+    command.add_argument("--name", help="the dataset's name (default: the file's, or the table's)")
     command.add_argument(
         "--estimator",
         default="log_reg",
@@ -152,6 +153,6 @@ def _add_data_dir(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--data-dir",
         type=Path,
-        default=Path(os.environ.get("COROLLA_DATA_DIR", "data")),
+        default=Path(os.environ.get("COROLLA_DATA_DIR") or "data"),
         help="where the log and the runs are (default: data; variable: COROLLA_DATA_DIR)",
     )

@@ -27,6 +27,8 @@ MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"})
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 _WHOLE_NUMBER = r"0|-?[1-9][0-9]*"
 _DIGITS = r"[+-]?[0-9]+"
+_SQLITE_MAGIC = b"SQLite format 3\0"
+"""What an SQLite file begins with (https://www.sqlite.org/fileformat.html, 1.3)."""
 _BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -60,6 +62,11 @@ class Dataset:
     features: pd.DataFrame
     target: pd.Series
     columns: tuple[Column, ...]
+
+    def row_counters(self) -> list[str]:
+        """Names the features that only count the rows, from any start: identifiers, most likely."""
+        steps = {str(name): np.diff(values) for name, values in self.features.items()}
+        return [name for name, step in steps.items() if step.size and (step == 1).all()]
 
     def to_csv(self, rows: Sequence[int] | None = None) -> bytes:
         """Writes the table, or the rows at these positions, such that reading it again gives the same values."""
@@ -109,8 +116,11 @@ def read_dataset(
 
 def _read_csv(path: Path) -> pd.DataFrame:
     """Reads every cell as text; rows longer or shorter than the header are refused, empty lines passed over."""
+    content = path.read_bytes()
+    if content.startswith(_SQLITE_MAGIC):
+        raise TrainingError(f"{path}: an SQLite file; name one of its tables with --table")
     try:
-        text = path.read_bytes().decode().removeprefix(_BYTE_ORDER_MARK)
+        text = content.decode().removeprefix(_BYTE_ORDER_MARK)
     except UnicodeDecodeError as error:
         raise TrainingError(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from error
     lines = csv.reader(io.StringIO(text, newline=""), strict=True)

@@ -50,11 +50,27 @@ def choose_estimator(spec: str) -> Choice:
         raise TrainingError(f"no estimator {spec!r}: expected {', '.join(ESTIMATORS)} or MODULE:FUNCTION")
     try:
         estimator = getattr(importlib.import_module(module_name), function_name)()
+        if not isinstance(estimator, type) and hasattr(estimator, "get_params"):
+            estimator.get_params(deep=True)  # fails where its parameters are not what scikit-learn expects
     except Exception as error:
         raise TrainingError(f"estimator {spec!r} cannot be made: {type(error).__name__}: {error}") from error
     if isinstance(estimator, type):
         raise TrainingError(f"estimator {spec!r} gives the class {estimator.__name__}: expected an object of it")
-    lacking = [method for method in ("fit", "predict", "predict_proba", "get_params") if not hasattr(estimator, method)]
+    lacking = [
+        method
+        for method in ("fit", "predict", "predict_proba", "get_params", "set_params")
+        if not hasattr(estimator, method)
+    ]
     if lacking:
         raise TrainingError(f"estimator {spec!r} is a {type(estimator).__name__} without {', '.join(lacking)}")
     return Choice(spec, re.sub(r"[^a-z0-9_]+", "_", function_name.lower()), estimator)
+
+
+def seed_estimator(estimator: Estimator, seed: int) -> None:
+    """Sets every random state that is open, the steps' too, so that a run can be repeated."""
+    states = {
+        name: seed
+        for name, value in estimator.get_params(deep=True).items()
+        if value is None and (name == "random_state" or name.endswith("__random_state"))
+    }
+    estimator.set_params(**states)

@@ -40,11 +40,13 @@ CREATE TABLE IF NOT EXISTS runs (
     test_share REAL NOT NULL,
     python TEXT NOT NULL,
     scikit_learn TEXT NOT NULL,
+    estimator_sha256 TEXT,
     train_accuracy REAL,
     test_accuracy REAL,
     metrics TEXT,
     duration_s REAL,
-    CHECK (status != 'finished' OR (train_accuracy + test_accuracy + duration_s IS NOT NULL AND metrics IS NOT NULL))
+    CHECK (status != 'finished' OR (train_accuracy + test_accuracy + duration_s IS NOT NULL
+        AND metrics IS NOT NULL AND estimator_sha256 IS NOT NULL))
 )
 """
 
@@ -100,6 +102,7 @@ class Run:
         test_share: Share of the rows held out (0 to 1).
         python: Version of Python.
         scikit_learn: Version of scikit-learn.
+        estimator_sha256: SHA-256 (hex) of the estimator's file.
         train_accuracy: Share of training rows answered right (0 to 1).
         test_accuracy: Share of held-out rows answered right (0 to 1).
         metrics: All metrics, by ``train`` and ``test``.
@@ -121,6 +124,7 @@ class Run:
     test_share: float
     python: str
     scikit_learn: str
+    estimator_sha256: str | None
     train_accuracy: float | None
     test_accuracy: float | None
     metrics: dict[str, Any] | None
@@ -131,16 +135,13 @@ class RunLog:
     """The runs under one data directory."""
 
     def __init__(self, data_dir: Path) -> None:
-        """Opens the log, making it where there is none.
+        """Names the log; the first run makes it.
 
         Args:
             data_dir: Where ``database.sqlite`` and ``runs/`` are.
         """
         self._path = data_dir / "database.sqlite"
         self._folders = data_dir / "runs"
-        self._folders.mkdir(parents=True, exist_ok=True)
-        with self._transaction() as database:
-            database.execute(_SCHEMA)
 
     def folder(self, run_id: int) -> Path:
         """Gives the folder of a run's files."""
@@ -154,6 +155,7 @@ class RunLog:
             The run's id, which is nobody else's.
         """
         lock = -1
+        self._folders.mkdir(parents=True, exist_ok=True)
         try:
             with self._transaction() as database:
                 run_id = _insert(database, plan)
@@ -167,15 +169,27 @@ class RunLog:
             if lock >= 0:
                 os.close(lock)
 
-    def finish(self, run_id: int, metrics: dict[str, Any], duration_s: float) -> None:
-        """Marks a running run as finished, with its metrics by ``train`` and ``test``."""
+    def finish(self, run_id: int, metrics: dict[str, Any], estimator_sha256: str, duration_s: float) -> None:
+        """Marks a running run as finished.
+
+        Args:
+            run_id: The run.
+            metrics: Its metrics, by ``train`` and ``test``.
+            estimator_sha256: SHA-256 (hex) of the estimator's file.
+            duration_s: How long it took.
+
+        Raises:
+            TrainingError: If the run is not running.
+        """
         accuracies = (metrics["train"]["accuracy"], metrics["test"]["accuracy"])
         with self._transaction() as database:
-            database.execute(
-                "UPDATE runs SET status = 'finished', train_accuracy = ?, test_accuracy = ?, metrics = ?,"
-                " duration_s = ? WHERE id = ? AND status = 'running'",
-                (*accuracies, json.dumps(metrics), duration_s, run_id),
+            changed = database.execute(
+                "UPDATE runs SET status = 'finished', estimator_sha256 = ?, train_accuracy = ?, test_accuracy = ?,"
+                " metrics = ?, duration_s = ? WHERE id = ? AND status = 'running'",
+                (estimator_sha256, *accuracies, json.dumps(metrics), duration_s, run_id),
             )
+            if changed.rowcount != 1:
+                raise TrainingError(f"run {run_id} is not running any more, and cannot be finished")
 
     def fail(self, run_id: int, reason: str, duration_s: float | None = None) -> None:
         """Marks a running run as failed."""
@@ -195,6 +209,8 @@ class RunLog:
 
     def list(self) -> list[Run]:
         """Gives all runs by id, after marking those as failed whose trainer is gone."""
+        if not self._path.exists():
+            return []
         with self._transaction() as database:
             for (run_id,) in database.execute("SELECT id FROM runs WHERE status = 'running'").fetchall():
                 if not _is_locked(self.folder(run_id)):
@@ -209,6 +225,8 @@ class RunLog:
             database.execute("PRAGMA journal_mode = DELETE")
             database.execute("PRAGMA synchronous = FULL")
             database.execute("BEGIN IMMEDIATE")
+            # In every transaction: a first one that was cut off has left a database without the table.
+            database.execute(_SCHEMA)
             yield database
             database.execute("COMMIT")
 

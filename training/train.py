@@ -10,7 +10,7 @@ import sklearn
 from training.artifacts import save_artifacts
 from training.dataset import Dataset
 from training.errors import TrainingError
-from training.estimators import Choice
+from training.estimators import Choice, seed_estimator
 from training.metrics import Metrics, evaluate
 from training.runlog import Plan, Run, RunLog
 from training.split import Split, split_rows
@@ -22,7 +22,7 @@ def train(dataset: Dataset, choice: Choice, *, seed: int, test_share: float, dat
     Args:
         dataset: The table.
         choice: The estimator to fit.
-        seed: Seed of the split.
+        seed: Seed of the split, and of every random state that the estimator leaves open.
         test_share: Share of the rows to hold out, between 0 and 1.
         data_dir: Where the log and the runs' files are.
 
@@ -33,13 +33,15 @@ def train(dataset: Dataset, choice: Choice, *, seed: int, test_share: float, dat
         TrainingError: If the table cannot be split (no run is logged), or the estimator fails (a failed run is).
     """
     split = split_rows(dataset, test_share, seed)
+    seed_estimator(choice.estimator, seed)
     log = RunLog(data_dir)
     start = time.perf_counter()
     with log.begin(_plan(dataset, choice, seed, test_share)) as run_id:
         try:
             metrics = _fit(dataset, choice, split)
-            save_artifacts(log.folder(run_id), choice.estimator, dataset, split.held_out)
-            log.finish(run_id, {side: attrs.asdict(of) for side, of in metrics.items()}, time.perf_counter() - start)
+            sha256 = save_artifacts(log.folder(run_id), choice.estimator, dataset, split.held_out)
+            duration_s = time.perf_counter() - start
+            log.finish(run_id, {side: attrs.asdict(of) for side, of in metrics.items()}, sha256, duration_s)
         except BaseException as error:
             log.fail(run_id, f"{type(error).__name__}: {error}", time.perf_counter() - start)
             if not isinstance(error, Exception):

@@ -1,5 +1,6 @@
 """What tests of convert need: the Iris run's estimator and session, and a publication that is ready to go out."""
 
+import hashlib
 from pathlib import Path
 
 import attrs
@@ -16,15 +17,51 @@ from training.artifacts import Artifacts, load_artifacts
 from training.cli import main as training_main
 from training.dataset import Dataset
 from training.estimators import Estimator
+from training.runlog import RunLog
 
 OWN_MODULE = """
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 
 class Own(LogisticRegression):
     pass
+
+
+def forest():
+    return RandomForestClassifier(20)
+
+
+def tree():
+    return DecisionTreeClassifier()
+
+
+def boosting():
+    return GradientBoostingClassifier(n_estimators=10)
+
+
+def neighbours():
+    return KNeighborsClassifier()
+
+
+def perceptron():
+    return MLPClassifier(max_iter=20)
+
+
+def by_columns():
+    scaled = ColumnTransformer([("scaled", StandardScaler(), ["PetalWidthCm", "SepalLengthCm"])])
+    return make_pipeline(scaled, LogisticRegression())
+
+
+def imputed():
+    return make_pipeline(SimpleImputer(), LogisticRegression(solver="newton-cholesky"))
 
 
 def scaled():
@@ -35,7 +72,7 @@ def scaled():
 @pytest.fixture
 def left(iris_workshop: Workshop) -> Artifacts:
     """What the Iris run left, read anew: a test may change the estimator."""
-    return load_artifacts(iris_workshop.data_dir / "runs" / "1", "iris", "Species")
+    return load_artifacts(iris_workshop.data_dir / "runs" / "1", RunLog(iris_workshop.data_dir).find(1))
 
 
 @pytest.fixture
@@ -61,7 +98,7 @@ def publication(iris_workshop: Workshop, compiled: Compiled, estimator: Estimato
         name="iris",
         model_name=manifest.model_name,
         compiled=compiled,
-        certificate=Certificate(manifest.parity, worst=()),
+        certificate=Certificate(hashlib.sha256(compiled.model).hexdigest(), manifest.parity, worst=()),
         golden=choose_golden_rows(estimator, iris.features),
         run=manifest.run,
     )

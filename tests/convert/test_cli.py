@@ -3,11 +3,18 @@
 import importlib
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
+import attrs
+import pandas as pd
 import pytest
+import skops.io
 
 from convert.cli import main
+from convert.export import Compiled, export
+from convert.golden import choose_golden_rows
+from server.manifest import GoldenRow
 from server.repository import list_versions, read_package
 from server.session import Session
 from server.signature import Tensor
@@ -15,6 +22,7 @@ from tests.conftest import IRIS_CSV, Workshop
 from tests.convert.conftest import Bench
 from tests.training.conftest import PLAN
 from training.artifacts import DATASET_FILE, ESTIMATOR_FILE, load_artifacts
+from training.estimators import Estimator
 from training.runlog import RunLog
 
 
@@ -24,9 +32,8 @@ def convert(place: Workshop | Bench, *options: str) -> int:
 
 def assert_answers_as_its_estimator(place: Bench, name: str) -> None:
     """The published model gives the label of the run's own estimator on every row of its table."""
-    package = read_package(place.models_dir, name, 1)
-    run = RunLog(place.data_dir).find(1)
-    left = load_artifacts(place.data_dir / "runs" / "1", run.dataset, run.target)
+    package = read_package(place.models_dir / name / "1", name, 1)
+    left = load_artifacts(place.data_dir / "runs" / "1", RunLog(place.data_dir).find(1))
     session = Session(package.model, package.manifest.signature)
     answers = [answer.label for answer in session.run(left.dataset.features.to_numpy())]
     assert answers == left.estimator.predict(left.dataset.features).tolist()
@@ -41,7 +48,9 @@ def test_a_finished_run_is_published_and_its_folder_alone_is_printed(
     assert printed.out == f"{workshop.models_dir / 'iris' / '2'}\n"
     assert printed.err.startswith("parity proven: 0 of 20300 labels differ; probabilities by at most ")
     assert printed.err.endswith("(tolerance 1e-05)\n")
-    facts = read_package(workshop.models_dir, "iris", 2).manifest.run
+    manifest = read_package(workshop.models_dir / "iris" / "2", "iris", 2).manifest
+    assert Counter(known.output for known in manifest.golden) == dict.fromkeys(manifest.signature.labels, 4)
+    facts = manifest.run
     run = RunLog(workshop.data_dir).find(1)
     assert (facts.id, facts.dataset_sha256, facts.test_accuracy) == (1, run.dataset_sha256, run.test_accuracy)
     assert (facts.parameters, facts.started_at) == (run.parameters, run.started_at)
@@ -60,7 +69,7 @@ def test_a_model_of_whole_number_labels_goes_all_the_way(bench: Bench, tmp_path:
     assert bench.train("--drop", "Id", source=tmp_path / "numbered.csv") == 0
     assert convert(bench) == 0
     assert_answers_as_its_estimator(bench, "numbered")
-    signature = read_package(bench.models_dir, "numbered", 1).manifest.signature
+    signature = read_package(bench.models_dir / "numbered" / "1", "numbered", 1).manifest.signature
     assert signature.labels == (8, 9, 10)
     assert signature.outputs[0] == Tensor("label", "INT64", (-1,))
 
@@ -69,7 +78,7 @@ def test_the_users_own_pipeline_goes_all_the_way(bench: Bench) -> None:
     assert bench.train("--drop", "Id", "--estimator", "convert_own_module:scaled") == 0
     assert convert(bench) == 0
     assert_answers_as_its_estimator(bench, "iris")
-    manifest = read_package(bench.models_dir, "iris", 1).manifest
+    manifest = read_package(bench.models_dir / "iris" / "1", "iris", 1).manifest
     assert (manifest.model_name, manifest.run.estimator) == ("scaled_1", "convert_own_module:scaled")
     assert manifest.run.parameters["logisticregression__C"] == 1.0
 
@@ -82,18 +91,36 @@ def test_features_of_any_name_go_all_the_way(bench: Bench, tmp_path: Path) -> No
     assert bench.train("--drop", "Id", source=tmp_path / "names.csv", target="kind:") == 0
     assert convert(bench) == 0
     assert_answers_as_its_estimator(bench, "names")
-    signature = read_package(bench.models_dir, "names", 1).manifest.signature
+    signature = read_package(bench.models_dir / "names" / "1", "names", 1).manifest.signature
     assert [feature.name for feature in signature.features] == [name.replace('""', '"') for name in names]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    "estimator", ["forest", "tree", "boosting", "neighbours", "perceptron", "imputed", "by_columns"]
+)
+def test_an_estimator_of_scikit_learn_is_published_or_its_parity_fails(
+    bench: Bench, capsys: pytest.CaptureFixture[str], estimator: str
+) -> None:
+    assert bench.train("--drop", "Id", "--estimator", f"convert_own_module:{estimator}") == 0
+    capsys.readouterr()
+    ended = convert(bench)
+    told = capsys.readouterr().err
+    if ended == 0:
+        assert told.startswith("parity proven: 0 of 20300 labels differ; ")
+        assert_answers_as_its_estimator(bench, "iris")
+    else:
+        assert ended == 3
+        assert told.startswith("parity FAILED: ")
+        assert not bench.models_dir.exists()
 
 
 def test_an_unproven_model_ends_with_exit_code_3_the_worst_rows_and_nothing_published(
     workshop: Workshop, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    export = sys.modules["convert.cli"].__dict__["export"]
-
-    def export_then_change(estimator: object, *rest: object) -> object:
-        compiled = export(estimator, *rest)
-        vars(estimator)["coef_"] = vars(estimator)["coef_"] * 1.5
+    def export_then_change(estimator: Estimator, features: pd.DataFrame) -> Compiled:
+        compiled = export(estimator, features)
+        estimator.coef_ *= 1.5
         return compiled
 
     monkeypatch.setattr("convert.cli.export", export_then_change)
@@ -147,16 +174,69 @@ def test_rows_that_are_not_those_of_the_run_are_refused(workshop: Workshop, caps
     assert capsys.readouterr().err == f"refused: {rows}: not the rows of run 1, by their SHA-256\n"
 
 
-def test_an_estimator_that_is_not_scikit_learns_own_is_refused(
-    bench: Bench, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert bench.train("--drop", "Id", "--estimator", "convert_own_module:Own") == 0
+def test_the_estimator_of_another_run_is_refused(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.train("--drop", "Id") == 0
+    assert bench.train("--drop", "Id", "--drop", "SepalLengthCm") == 0
+    first, second = (bench.data_dir / "runs" / run / ESTIMATOR_FILE for run in ("1", "2"))
+    first.write_bytes(second.read_bytes())
     capsys.readouterr()
     assert convert(bench) == 1
+    assert capsys.readouterr().err == f"refused: {first}: not the estimator of run 1, by its SHA-256\n"
+    assert not bench.models_dir.exists()
+
+
+def test_an_estimator_whose_coefficients_were_changed_is_refused(
+    workshop: Workshop, capsys: pytest.CaptureFixture[str], estimator: Estimator
+) -> None:
+    estimator.coef_ *= 1.5
+    file = workshop.data_dir / "runs" / "1" / ESTIMATOR_FILE
+    file.write_bytes(skops.io.dumps(estimator))
+    assert convert(workshop) == 1
+    assert capsys.readouterr().err == f"refused: {file}: not the estimator of run 1, by its SHA-256\n"
+    assert list_versions(workshop.models_dir) == {"iris": [1]}
+
+
+def test_an_estimator_that_is_not_scikit_learns_own_is_a_failed_run_and_not_converted(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench.train("--drop", "Id", "--estimator", "convert_own_module:Own") == 1
     estimator = bench.data_dir / "runs" / "1" / ESTIMATOR_FILE
-    assert capsys.readouterr().err == (
-        f"refused: {estimator}: only scikit-learn's own types are loaded, found convert_own_module.Own\n"
+    assert capsys.readouterr().err.endswith(
+        f"refused: run 1 failed: TrainingError: {estimator}: only types of sklearn, numpy, scipy are loaded, "
+        "found convert_own_module.Own\n"
     )
+    assert convert(bench) == 1
+    assert capsys.readouterr().err == "refused: run 1 is failed: expected a finished one\n"
+
+
+def test_a_version_that_the_server_would_refuse_is_not_published(
+    workshop: Workshop, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def choose_wrong_rows(estimator: Estimator, known: pd.DataFrame) -> tuple[GoldenRow, ...]:
+        first, *others = choose_golden_rows(estimator, known)
+        return (*others, attrs.evolve(first, output="Iris-virginica"))
+
+    monkeypatch.setattr("convert.cli.choose_golden_rows", choose_wrong_rows)
+    assert convert(workshop) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.endswith("refused: golden row 11 is not answered on this host as the estimator answered it\n")
+    assert list_versions(workshop.models_dir) == {"iris": [1]}
+    assert sorted(path.name for path in (workshop.models_dir / "iris").iterdir()) == [".staging", "1"]
+
+
+def test_an_estimator_that_cannot_answer_its_own_rows_is_refused(
+    workshop: Workshop, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def export_and_break(estimator: Estimator, features: pd.DataFrame) -> Compiled:
+        compiled = export(estimator, features)
+        del estimator.coef_
+        return compiled
+
+    monkeypatch.setattr("convert.cli.export", export_and_break)
+    assert convert(workshop) == 1
+    assert capsys.readouterr().err.startswith("refused: the estimator cannot answer its own rows: AttributeError: ")
+    assert list_versions(workshop.models_dir) == {"iris": [1]}
 
 
 def test_a_models_directory_that_cannot_be_used_is_refused(

@@ -1,11 +1,13 @@
 """An estimator is compiled with a signature that tells all of it, or refused."""
 
+import numpy as np
 import pandas as pd
 import pytest
+from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from convert.errors import ConvertError
 from convert.export import export
@@ -37,6 +39,23 @@ def test_a_model_of_whole_number_labels_gives_whole_numbers(iris: Dataset) -> No
     assert compiled.signature.outputs[0] == Tensor("label", "INT64", (-1,))
     answers = Session(compiled.model, compiled.signature).run(iris.features.to_numpy())
     assert [answer.label for answer in answers] == estimator.predict(iris.features).tolist()
+
+
+@pytest.mark.parametrize("remainder", ["drop", "passthrough"])
+@pytest.mark.parametrize("names", [["a", "b", "c", "d"], ["sepal (cm)", 'say "b": c', "花, größte", "label"]])
+def test_an_estimator_that_takes_columns_by_name_is_given_each_feature_under_its_own(
+    iris: Dataset, names: list[str], remainder: str
+) -> None:
+    features = iris.features.set_axis(names, axis="columns")
+    columns = ColumnTransformer(
+        [("one", MinMaxScaler(), [names[3]]), ("two", StandardScaler(), [names[2], names[0]])], remainder=remainder
+    )
+    estimator = make_pipeline(columns, LogisticRegression()).fit(features, iris.target)
+    compiled = export(estimator, features)
+    answers = Session(compiled.model, compiled.signature).run(features.to_numpy())
+    assert [answer.label for answer in answers] == estimator.predict(features).tolist()
+    expected = estimator.predict_proba(features)
+    np.testing.assert_allclose([answer.probabilities for answer in answers], expected, atol=1e-6)
 
 
 def test_an_estimator_that_skl2onnx_does_not_know_is_refused_by_its_type(iris: Dataset) -> None:

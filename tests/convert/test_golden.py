@@ -19,6 +19,11 @@ def test_golden_rows_are_known_rows_with_the_estimators_own_answers(estimator: E
     ]
 
 
+def test_each_label_of_iris_has_four(estimator: Estimator, iris: Dataset) -> None:
+    labels = [known.output for known in choose_golden_rows(estimator, iris.features)]
+    assert labels == ["Iris-setosa"] * 4 + ["Iris-versicolor"] * 4 + ["Iris-virginica"] * 4
+
+
 def test_each_label_has_its_least_sure_rows(estimator: Estimator, iris: Dataset) -> None:
     golden = choose_golden_rows(estimator, iris.features)
     answers = estimator.predict(iris.features)

@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import attrs
@@ -11,11 +11,11 @@ import pytest
 
 import convert.cli
 from convert.errors import ConvertError
-from convert.parity import Certificate
 from convert.publish import TOOLS, Publication, check_name, publish
-from server.manifest import GoldenRow, Manifest
+from server.errors import RefusedError
 from server.repository import MODEL_FILE, list_versions, read_package
 from tests.conftest import Workshop
+from tests.fakes import DiskNotes
 from tests.forked import CONTEXT, end, fork_with_little_disk
 
 PUBLISHERS = 4
@@ -35,7 +35,7 @@ def test_a_published_version_is_whole_and_tells_where_it_comes_from(
 ) -> None:
     assert publish(models_dir, publication) == models_dir / "iris" / "1"
     assert list_versions(models_dir) == {"iris": [1]}
-    package = read_package(models_dir, "iris", 1)
+    package = read_package(models_dir / "iris" / "1", "iris", 1)
     assert package.model == publication.compiled.model
     manifest = package.manifest
     assert (manifest.format, manifest.name, manifest.version, manifest.model_name) == (1, "iris", 1, "log_reg_1")
@@ -77,10 +77,72 @@ def test_a_place_that_is_taken_by_something_else_is_not_overwritten(publication:
 
 
 def test_a_model_that_is_not_proven_is_not_published(publication: Publication, models_dir: Path) -> None:
-    failed = Certificate(attrs.evolve(publication.certificate.parity, label_mismatches=1), worst=())
+    certificate = publication.certificate
+    failed = attrs.evolve(certificate, parity=attrs.evolve(certificate.parity, label_mismatches=1))
     with pytest.raises(ConvertError, match=r"^a model whose parity is not proven is not published$"):
         publish(models_dir, attrs.evolve(publication, certificate=failed))
     assert not models_dir.exists()
+
+
+def test_a_certificate_of_another_model_publishes_nothing(publication: Publication, models_dir: Path) -> None:
+    other = attrs.evolve(publication.compiled, model=publication.compiled.model + b"\n")
+    with pytest.raises(ConvertError, match=r"^the certificate is of another model$"):
+        publish(models_dir, attrs.evolve(publication, compiled=other))
+    assert not models_dir.exists()
+
+
+def relabelled(publication: Publication) -> Publication:
+    *sound, last = publication.golden
+    return attrs.evolve(publication, golden=(*sound, attrs.evolve(last, output="Iris-setosa")))
+
+
+def shifted(publication: Publication) -> Publication:
+    first, *sound = publication.golden
+    wrong = attrs.evolve(first, probabilities=tuple(p + 2e-5 for p in first.probabilities))
+    return attrs.evolve(publication, golden=(wrong, *sound))
+
+
+def misnamed(publication: Publication) -> Publication:
+    return attrs.evolve(publication, golden=(attrs.evolve(publication.golden[0], row={"SepalLengthCm": 5.0}),))
+
+
+def unloadable(publication: Publication) -> Publication:
+    compiled = attrs.evolve(publication.compiled, model=b"no model")
+    certificate = attrs.evolve(publication.certificate, model_sha256=hashlib.sha256(b"no model").hexdigest())
+    return attrs.evolve(publication, compiled=compiled, certificate=certificate)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (relabelled, "golden row 11 is not answered on this host as the estimator answered it"),
+        (shifted, "golden row 0 is not answered on this host as the estimator answered it"),
+        (misnamed, "its golden rows cannot be replayed: "),
+        (unloadable, "onnxruntime cannot load the model: "),
+    ],
+)
+def test_a_version_that_the_server_would_refuse_never_leaves_its_staging(
+    publication: Publication, models_dir: Path, spoil: Callable[[Publication], Publication], reason: str
+) -> None:
+    with pytest.raises(RefusedError) as refusal:
+        publish(models_dir, spoil(publication))
+    assert str(refusal.value).startswith(reason)
+    assert [path.name for path in (models_dir / "iris").iterdir()] == [".staging"]
+    assert list_versions(models_dir) == {}
+    assert publish(models_dir, publication) == models_dir / "iris" / "1"
+    assert [path.name for path in (models_dir / "iris").iterdir()] == ["1"]
+
+
+def test_a_version_takes_its_place_when_all_of_it_is_on_the_disk(
+    publication: Publication, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = DiskNotes(monkeypatch, models_dir)
+    files = contents(publish(models_dir, publication))
+    assert set(notes.steps[:3]) == {f"fsync iris/.staging/{file}" for file in files}
+    assert notes.steps[3:] == ["fsync iris/.staging", "rename iris/.staging iris/1", "fsync iris", "fsync ."]
+    assert {file: notes.synced_bytes[f"iris/.staging/{file}"] for file in files} == {
+        file: len(content) for file, content in files.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -119,7 +181,8 @@ def test_publishers_at_once_get_numbers_of_their_own_and_every_version_is_whole(
     assert sorted(itertools.chain(*numbers)) == list(range(1, 2 * PUBLISHERS + 1))
     assert list_versions(models_dir) == {"iris": list(range(2 * PUBLISHERS, 0, -1))}
     for number in range(1, 2 * PUBLISHERS + 1):
-        assert read_package(models_dir, "iris", number).manifest.golden == publication.golden
+        package = read_package(models_dir / "iris" / str(number), "iris", number)
+        assert package.manifest.golden == publication.golden
 
 
 def convert_iris(workshop: Workshop) -> Sequence[str]:
@@ -143,11 +206,5 @@ def test_a_publication_cut_off_amid_a_file_leaves_no_version_and_the_next_clears
     assert list_versions(workshop.models_dir) == {"iris": [1]}
     assert convert.cli.main(convert_iris(workshop)) == 0
     assert list_versions(workshop.models_dir) == {"iris": [2, 1]}
-    assert read_package(workshop.models_dir, "iris", 2).manifest.version == 2
+    assert read_package(workshop.models_dir / "iris" / "2", "iris", 2).manifest.version == 2
     assert not (workshop.models_dir / "iris" / ".staging").exists()
-
-
-def test_a_manifest_is_read_back_as_it_was_written(publication: Publication, models_dir: Path) -> None:
-    odd = GoldenRow(row={'say "cm" (花)': 0.1}, output="a,b\n", probabilities=(0.1, 0.9))
-    folder = publish(models_dir, attrs.evolve(publication, golden=(odd,)))
-    assert Manifest.from_json((folder / "manifest.json").read_bytes()).golden == (odd,)

@@ -9,9 +9,10 @@ from tests.conftest import Workshop
 from tests.server_process import ServerProcess, serving
 
 
-@pytest.fixture(scope="session")
-def server(iris_workshop: Workshop) -> Iterator[ServerProcess]:
-    with serving(iris_workshop.models_dir, "--max-body-bytes", "600000") as running:
+@pytest.fixture(scope="session", params=[(), ("--no-lane",)], ids=["lane", "no-lane"])
+def server(iris_workshop: Workshop, request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
+    """Every test that asks it holds with the lane and without."""
+    with serving(iris_workshop.models_dir, "--max-body-bytes", "600000", *request.param) as running:
         yield running
         assert running.stop() == 0
 

@@ -71,7 +71,7 @@ def test_without_a_sound_version_the_server_says_so_and_exits_1(workshop: Worksh
     code, message = refused_start(tmp_path, "--models-dir", str(workshop.models_dir))
     assert code == 1
     assert message.startswith(f"nothing to serve in {workshop.models_dir}")
-    assert message.endswith("found 1 versions, none of them sound")
+    assert message.endswith("found 1, none of them sound")
 
 
 def test_without_a_models_directory_the_server_says_so_and_exits_1(tmp_path: Path) -> None:
@@ -83,6 +83,18 @@ def test_a_bad_setting_is_named_and_the_server_exits_2(tmp_path: Path) -> None:
     code, message = refused_start(tmp_path, COROLLA_PORT="eighty")
     assert code == 2
     assert message == "bad setting: COROLLA_PORT: expected a whole number from 0 to 65535, got 'eighty'"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "nowhere.invalid", "192.0.2.1"])
+def test_an_address_that_cannot_be_listened_on_is_named_and_the_server_exits_2(
+    iris_workshop: Workshop, tmp_path: Path, host: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        flags = ("--models-dir", str(iris_workshop.models_dir), "--host", host, "--port", str(port))
+        code, message = refused_start(tmp_path, *flags)
+    assert code == 2
+    assert message.startswith(f"bad setting: cannot listen on --host {host} --port {port}: ")
 
 
 def test_help_is_printed_for_people() -> None:

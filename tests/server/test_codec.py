@@ -65,6 +65,19 @@ def test_a_name_with_an_escaped_colon_is_not_taken_for_a_repeated_one() -> None:
     assert codec.decode_rows(rb'[{"a\u003ab": 1}]') == [(1.0,)]
 
 
+def test_of_many_repeated_features_the_first_twenty_are_named() -> None:
+    with pytest.raises(InvalidRowError, match="the first 20 faults are named") as refused:
+        codec_of(["a"]).decode_rows(b"[" + b",".join([b'{"a": 1, "a": 2}'] * 1000) + b"]")
+    assert list(refused.value.fields) == [f"{index}.a" for index in range(20)]
+
+
+def test_at_any_depth_a_nested_row_is_refused_in_our_own_words() -> None:
+    codec = codec_of(["a"])
+    for depth in range(1, 1100):
+        with pytest.raises((InvalidRowError, MalformedBodyError)):
+            codec.decode_row(b'{"a":' * depth + b"1" * (depth > 1) + b"}" * depth)
+
+
 def test_whole_number_labels_are_answered_as_numbers() -> None:
     codec = codec_of(["a"], labels=(0, 1))
     answer = Answer(1, (0.25, 0.75))

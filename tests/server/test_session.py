@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from server.errors import RefusedError, SessionError
+from server.errors import RefusedError, SessionError, UnanswerableError
 from server.repository import MODEL_FILE
 from server.session import Session
 from server.signature import Feature, Signature, Tensor
@@ -36,13 +36,18 @@ def test_rows_of_another_width_are_an_error(session: Session, rows: list[tuple[f
         session.run(rows)
 
 
+def test_values_that_make_the_model_overflow_are_unanswerable(session: Session) -> None:
+    with pytest.raises(UnanswerableError, match="no finite answer"):
+        session.run([(5.0, 2.0, 3.0, 4.0), (3e38, -3e38, 3e38, -3e38)])
+
+
 def test_a_model_that_answers_another_number_of_rows_is_an_error(iris_workshop: Workshop) -> None:
     """The graph drops repeated rows, which its declared shapes do not show."""
     signature = attrs.evolve(
         iris_workshop.manifest().signature,
         inputs=(Tensor("features", "FP32", (-1, 2)),),
         outputs=(Tensor("label", "INT64", (-1,)), Tensor("probabilities", "FP32", (-1, 2))),
-        features=(Feature("a", "number", nullable=False, minimum=0, maximum=1),),
+        features=tuple(Feature(name, "number", nullable=False, minimum=0, maximum=1) for name in "ab"),
         labels=(0, 1),
     )
     with pytest.raises(SessionError, match="expected 2 answers, got 1 labels, 1 lists"):

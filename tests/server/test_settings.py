@@ -14,22 +14,41 @@ def test_without_flags_and_variables_the_defaults_hold() -> None:
         host="127.0.0.1",
         port=8000,
         models_dir=Path("models"),
-        max_batch_rows=64,
+        max_batch_rows=0,
+        max_queue_rows=4096,
+        deadline_ms=1000,
+        coalescing="auto",
         max_body_bytes=1_048_576,
+        no_lane=False,
         access_log=False,
     )
 
 
 def test_variables_are_read() -> None:
     environment = {
-        "COROLLA_HOST": "0.0.0.0",  # noqa: S104  as the container does
+        "COROLLA_HOST": "::1",
         "COROLLA_PORT": "9000",
         "COROLLA_MODELS_DIR": "/models",
         "COROLLA_MAX_BATCH_ROWS": "8",
+        "COROLLA_MAX_QUEUE_ROWS": "80",
+        "COROLLA_DEADLINE_MS": "50",
+        "COROLLA_COALESCING": "worker",
+        "COROLLA_NO_LANE": "1",
         "COROLLA_MAX_BODY_BYTES": "1000",
         "COROLLA_ACCESS_LOG": "true",
     }
-    assert read_settings([], environment) == Settings("0.0.0.0", 9000, Path("/models"), 8, 1000, access_log=True)  # noqa: S104
+    assert read_settings([], environment) == Settings(
+        host="::1",
+        port=9000,
+        models_dir=Path("/models"),
+        max_batch_rows=8,
+        max_queue_rows=80,
+        deadline_ms=50,
+        coalescing="worker",
+        max_body_bytes=1000,
+        no_lane=True,
+        access_log=True,
+    )
 
 
 def test_a_flag_wins_over_its_variable() -> None:
@@ -42,11 +61,8 @@ def test_a_flag_wins_over_its_variable() -> None:
         (["--port", "65536"], {}, "--port: expected a whole number from 0 to 65535, got '65536'"),
         (["--port", "²"], {}, "--port: expected a whole number from 0 to 65535, got '²'"),
         ([], {"COROLLA_PORT": ""}, "COROLLA_PORT: expected a whole number from 0 to 65535, got ''"),
-        (
-            [],
-            {"COROLLA_MAX_BATCH_ROWS": "0"},
-            "COROLLA_MAX_BATCH_ROWS: expected a whole number from 1 to 65536, got '0'",
-        ),
+        (["--deadline-ms", "0"], {}, "--deadline-ms: expected a whole number from 1 to 3600000, got '0'"),
+        ([], {"COROLLA_COALESCING": "on"}, "COROLLA_COALESCING: expected one of auto, inline, worker, off, got 'on'"),
         ([], {"COROLLA_ACCESS_LOG": "yes"}, "COROLLA_ACCESS_LOG: expected true or false, got 'yes'"),
         (["--host", ""], {}, "--host: expected some text, got ''"),
         (["--models-dir", ""], {}, "--models-dir: expected some text, got ''"),

@@ -74,6 +74,23 @@ def test_runs_says_so_where_there_are_none(capsys: pytest.CaptureFixture[str], d
     assert main(["runs"]) == 0
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", f"no runs in {data_dir} yet\n")
+    assert not data_dir.exists()
+
+
+def test_a_feature_that_counts_the_rows_is_warned_of_and_the_run_goes_on(
+    capsys: pytest.CaptureFixture[str], data_dir: Path
+) -> None:
+    assert main(["train", str(IRIS_CSV), "Species"]) == 0
+    printed = capsys.readouterr()
+    warning = "warning: 'Id' counts the rows; if it is an identifier, leave it out with --drop"
+    assert [line for line in printed.err.splitlines() if "warning" in line] == [warning]
+    assert printed.out == "1\n"
+    assert RunLog(data_dir).find(1).status == "finished"
+
+
+def test_a_table_with_no_feature_that_counts_the_rows_is_not_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(IRIS_COMMAND) == 0
+    assert "warning" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -98,8 +115,8 @@ def test_what_is_asked_for_in_vain_is_refused_with_exit_code_1(
 
 def test_a_data_directory_that_cannot_be_used_is_refused(capsys: pytest.CaptureFixture[str], data_dir: Path) -> None:
     data_dir.touch()
-    assert main(["runs"]) == 1
-    assert capsys.readouterr().err == f"refused: [Errno 20] Not a directory: '{data_dir / 'runs'}'\n"
+    assert main(IRIS_COMMAND) == 1
+    assert capsys.readouterr().err.endswith(f"\nrefused: [Errno 20] Not a directory: '{data_dir / 'runs'}'\n")
 
 
 def test_a_log_that_is_no_database_is_refused(capsys: pytest.CaptureFixture[str], data_dir: Path) -> None:

@@ -238,6 +238,31 @@ def test_chosen_rows_are_written_in_the_order_asked_for(read: Read) -> None:
     assert read("a,y\n1,x\n2,y\n3,z\n").to_csv([2, 0]) == b"a,y\r\n3.0,z\r\n1.0,x\r\n"
 
 
+@pytest.mark.parametrize(
+    ("cells", "counts"),
+    [
+        (["1", "2", "3"], True),
+        (["0", "1", "2"], True),
+        (["-7", "-6"], True),
+        (["1000000", "1000001", "1000002"], True),
+        (["1", "2", "4"], False),
+        (["1", "2", "2"], False),
+        (["3", "2", "1"], False),
+        (["2", "4", "6"], False),
+        (["1"], False),
+    ],
+)
+def test_a_feature_counts_the_rows_where_each_row_is_one_more_than_the_last(
+    read: Read, cells: list[str], *, counts: bool
+) -> None:
+    dataset = read("a,b,y\n" + "".join(f"{cell},5,x\n" for cell in cells))
+    assert dataset.row_counters() == (["a"] if counts else [])
+
+
+def test_every_feature_that_counts_the_rows_is_named_but_not_the_target(read: Read) -> None:
+    assert read("Id,a,n,y\n1,5,7,1\n2,6,8,2\n3,6,9,3\n").row_counters() == ["Id", "n"]
+
+
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     path = tmp_path / "tables #1?.sqlite"
@@ -281,3 +306,9 @@ def test_a_file_that_is_no_database_or_has_no_table_is_refused(tmp_path: Path) -
     (tmp_path / "empty.sqlite").touch()
     with pytest.raises(TrainingError, match=r"empty\.sqlite: no table 'iris'; it has none$"):
         read_dataset(tmp_path / "empty.sqlite", "Species", name="iris", table="iris")
+
+
+def test_an_sqlite_file_whose_table_is_not_named_is_refused_with_the_way_to_name_it(database: Path) -> None:
+    with pytest.raises(TrainingError) as refusal:
+        read_dataset(database, "y", name="table")
+    assert str(refusal.value) == f"{database}: an SQLite file; name one of its tables with --table"

@@ -3,10 +3,15 @@
 from pathlib import Path
 
 import pytest
-from sklearn.pipeline import Pipeline
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import BaggingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from training.errors import TrainingError
-from training.estimators import choose_estimator
+from training.estimators import choose_estimator, seed_estimator
 
 OWN_MODULE = """
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -39,6 +44,16 @@ def nothing():
 
 def broken():
     raise RuntimeError("out of order")
+
+
+class Forgetful(LogisticRegression):
+    def __init__(self, strength=1.0):
+        super().__init__()
+
+
+class Shallow(LogisticRegression):
+    def get_params(self):
+        return {}
 """
 
 
@@ -81,13 +96,61 @@ def test_a_name_that_is_not_known_is_refused_with_those_that_are(spec: str) -> N
         ("own_estimators:absent", "cannot be made: AttributeError: module 'own_estimators' has no attribute 'absent'"),
         ("own_estimators:number", "cannot be made: TypeError: 'int' object is not callable"),
         ("own_estimators:broken", "cannot be made: RuntimeError: out of order"),
+        (
+            "own_estimators:Forgetful",
+            "cannot be made: AttributeError: 'Forgetful' object has no attribute 'strength'",
+        ),
+        (
+            "own_estimators:Shallow",
+            "cannot be made: TypeError: Shallow.get_params() got an unexpected keyword argument 'deep'",
+        ),
         ("own_estimators:a_class", "gives the class LogisticRegression: expected an object of it"),
         ("own_estimators:regressor", "is a LinearRegression without predict_proba"),
         ("own_estimators:unsure", "is a SVC without predict_proba"),
-        ("own_estimators:nothing", "is a NoneType without fit, predict, predict_proba, get_params"),
+        ("own_estimators:nothing", "is a NoneType without fit, predict, predict_proba, get_params, set_params"),
     ],
 )
 def test_what_is_no_classifier_with_probabilities_is_refused(spec: str, fault: str) -> None:
     with pytest.raises(TrainingError) as refusal:
         choose_estimator(spec)
     assert str(refusal.value) == f"estimator {spec!r} {fault}"
+
+
+class Quasi(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """An estimator with parameters that only look like a random state."""
+
+    def __init__(self, random_state: int | None = None, quasi_random_state: int | None = None) -> None:
+        self.random_state = random_state
+        self.quasi_random_state = quasi_random_state
+
+
+def test_every_random_state_that_is_open_is_set_from_the_seed_and_no_other() -> None:
+    estimator = make_pipeline(
+        StandardScaler(),
+        RandomForestClassifier(random_state=7),
+        BaggingClassifier(MLPClassifier(), random_state=0),
+        Quasi(),
+        LogisticRegression(),
+    )
+    before = estimator.get_params()
+    seed_estimator(estimator, 42)
+    after = {name: value for name, value in estimator.get_params().items() if name.endswith("random_state")}
+    assert after == {
+        "randomforestclassifier__random_state": 7,
+        "baggingclassifier__random_state": 0,
+        "baggingclassifier__estimator__random_state": 42,
+        "quasi__random_state": 42,
+        "quasi__quasi_random_state": None,
+        "logisticregression__random_state": 42,
+    }
+    plain = {name: value for name, value in before.items() if value is None or isinstance(value, int | float | str)}
+    assert {name: value for name, value in estimator.get_params().items() if name in plain} == plain | {
+        name: 42 for name, value in after.items() if value == 42
+    }
+
+
+def test_an_estimator_that_leaves_nothing_open_is_as_it_was() -> None:
+    estimator = RandomForestClassifier(random_state=0)
+    before = estimator.get_params()
+    seed_estimator(estimator, 42)
+    assert estimator.get_params() == before

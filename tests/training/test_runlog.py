@@ -1,5 +1,6 @@
 """The log tells of every run the truth, whatever became of its trainer."""
 
+import functools
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -17,6 +18,9 @@ from training.runlog import RunLog
 METRICS: dict[str, Any] = {"train": {"accuracy": 0.75}, "test": {"accuracy": 0.5, "log_loss": 1.5}}
 ABANDONED = "the trainer ended before it had finished"
 RUNS_EACH = 20
+SHA256 = "ab" * 32
+FULL = 2
+"""The level of ``PRAGMA synchronous`` at which a commit waits for the disk (https://sqlite.org/pragma.html)."""
 
 
 @pytest.fixture
@@ -30,6 +34,7 @@ def test_a_run_is_running_for_as_long_as_its_trainer_holds_it(log: RunLog, data_
             (run,) = reader.list()
             assert (run.id, run.model, run.status, run.reason) == (run_id, f"log_reg_{run_id}", "running", None)
             assert (run.train_accuracy, run.test_accuracy, run.metrics, run.duration_s) == (None, None, None, None)
+            assert run.estimator_sha256 is None
         assert log.folder(run_id).is_dir()
 
 
@@ -48,10 +53,10 @@ def test_a_run_whose_folder_is_gone_has_failed(log: RunLog) -> None:
 
 def test_a_finished_run_has_its_plan_and_its_metrics(log: RunLog) -> None:
     with log.begin(PLAN) as run_id:
-        log.finish(run_id, METRICS, duration_s=2.5)
+        log.finish(run_id, METRICS, SHA256, duration_s=2.5)
     run = log.find(run_id)
     assert (run.status, run.reason, run.duration_s, run.metrics) == ("finished", None, 2.5, METRICS)
-    assert (run.train_accuracy, run.test_accuracy) == (0.75, 0.5)
+    assert (run.train_accuracy, run.test_accuracy, run.estimator_sha256) == (0.75, 0.5, SHA256)
     planned = {name: value for name, value in attrs.asdict(PLAN).items() if name != "estimator_name"}
     assert planned.items() <= attrs.asdict(run).items()
     assert run.started_at.endswith("+00:00")
@@ -66,18 +71,84 @@ def test_a_failed_run_has_its_reason(log: RunLog) -> None:
 
 def test_a_run_ends_once(log: RunLog) -> None:
     with log.begin(PLAN) as finished, log.begin(PLAN) as failed:
-        log.finish(finished, METRICS, duration_s=1)
+        log.finish(finished, METRICS, SHA256, duration_s=1)
         log.fail(finished, "too late")
         log.fail(failed, "first")
-        log.finish(failed, METRICS, duration_s=1)
-    assert [(run.status, run.reason) for run in log.list()] == [("finished", None), ("failed", "first")]
+        for ended in (finished, failed):
+            with pytest.raises(TrainingError) as refusal:
+                log.finish(ended, {"train": {"accuracy": 1}, "test": {"accuracy": 1}}, "00", duration_s=9)
+            assert str(refusal.value) == f"run {ended} is not running any more, and cannot be finished"
+    first, second = log.list()
+    assert (first.status, first.metrics, first.estimator_sha256, first.duration_s) == ("finished", METRICS, SHA256, 1)
+    assert (second.status, second.reason, second.metrics, second.estimator_sha256) == ("failed", "first", None, None)
 
 
-def test_a_run_without_a_number_for_its_accuracy_cannot_finish(log: RunLog) -> None:
+def test_a_run_that_is_not_in_the_log_cannot_finish(log: RunLog) -> None:
+    with log.begin(PLAN) as run_id:
+        with pytest.raises(TrainingError, match=r"^run 7 is not running any more, and cannot be finished$"):
+            log.finish(7, METRICS, SHA256, duration_s=1)
+        assert log.find(run_id).status == "running"
+
+
+@pytest.mark.parametrize(
+    ("train_accuracy", "estimator_sha256"), [(float("nan"), SHA256), (1.0, None)], ids=["accuracy", "hash"]
+)
+def test_a_run_that_lacks_a_fact_of_its_end_cannot_finish(
+    log: RunLog, train_accuracy: float, estimator_sha256: Any
+) -> None:
+    metrics = {"train": {"accuracy": train_accuracy}, "test": {"accuracy": 1.0}}
     with log.begin(PLAN) as run_id:
         with pytest.raises(sqlite3.IntegrityError, match="CHECK constraint failed"):
-            log.finish(run_id, {"train": {"accuracy": float("nan")}, "test": {"accuracy": 1.0}}, duration_s=1)
+            log.finish(run_id, metrics, estimator_sha256, duration_s=1)
         assert log.find(run_id).status == "running"
+
+
+def test_a_log_that_is_only_looked_at_is_not_made(log: RunLog, data_dir: Path) -> None:
+    assert log.list() == []
+    assert not data_dir.exists()
+    with log.begin(PLAN):
+        assert (data_dir / "database.sqlite").is_file()
+
+
+def test_a_log_whose_first_run_was_cut_off_before_its_row_is_empty_and_takes_the_next(
+    log: RunLog, data_dir: Path
+) -> None:
+    data_dir.mkdir()
+    (data_dir / "database.sqlite").touch()  # as sqlite3.connect leaves it, before the first commit
+    assert log.list() == []
+    with log.begin(PLAN) as run_id:
+        assert [run.id for run in log.list()] == [run_id]
+
+
+def test_a_log_that_another_is_writing_is_not_read_before_the_end_of_it(
+    log: RunLog, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with log.begin(PLAN) as run_id:
+        log.finish(run_id, METRICS, SHA256, duration_s=1)
+    monkeypatch.setattr("training.runlog.BUSY_TIMEOUT_S", 0.05)
+    with closing(sqlite3.connect(data_dir / "database.sqlite", isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError, match=r"^database is locked$"):
+            log.list()
+    assert [run.id for run in log.list()] == [run_id]
+
+
+def test_every_commit_waits_for_the_disk(log: RunLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    levels: list[int] = []
+
+    class Witness(sqlite3.Connection):
+        """A real connection that notes how safe each commit is."""
+
+        def execute(self, statement: str, parameters: Any = ()) -> sqlite3.Cursor:
+            if statement == "COMMIT":
+                levels.append(super().execute("PRAGMA synchronous").fetchone()[0])
+            return super().execute(statement, parameters)
+
+    monkeypatch.setattr(sqlite3, "connect", functools.partial(sqlite3.connect, factory=Witness))
+    with log.begin(PLAN) as finished, log.begin(PLAN) as failed:
+        log.finish(finished, METRICS, SHA256, duration_s=1)
+        log.fail(failed, "no")
+    assert levels == [FULL] * 4
 
 
 def test_ids_go_up_and_are_not_used_again_after_a_row_is_deleted(log: RunLog, data_dir: Path) -> None:
@@ -92,6 +163,7 @@ def test_ids_go_up_and_are_not_used_again_after_a_row_is_deleted(log: RunLog, da
 
 def test_a_run_that_cannot_have_its_folder_leaves_no_row(log: RunLog, data_dir: Path) -> None:
     in_the_way = data_dir / "runs" / "1"
+    in_the_way.parent.mkdir(parents=True)
     in_the_way.touch()
     with pytest.raises(FileExistsError), log.begin(PLAN):
         pass
@@ -102,7 +174,7 @@ def test_a_run_that_cannot_have_its_folder_leaves_no_row(log: RunLog, data_dir: 
 
 
 def test_an_empty_folder_of_a_trainer_killed_before_its_row_is_taken_over(log: RunLog, data_dir: Path) -> None:
-    (data_dir / "runs" / "1").mkdir()
+    (data_dir / "runs" / "1").mkdir(parents=True)
     with log.begin(PLAN) as run_id:
         assert run_id == 1
 
@@ -118,7 +190,7 @@ def begin_many(arguments: Sequence[str]) -> int:
     for _ in range(RUNS_EACH):
         with log.begin(PLAN) as run_id:
             (log.folder(run_id) / arguments[1]).touch(exist_ok=False)
-            log.finish(run_id, METRICS, duration_s=1)
+            log.finish(run_id, METRICS, SHA256, duration_s=1)
     return 0
 
 

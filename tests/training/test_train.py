@@ -1,26 +1,32 @@
 """One training from the log's first word to its last, and what is left of it wherever it is cut off."""
 
+import hashlib
 import signal
 import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import training.cli
 from tests.conftest import IRIS_CSV
 from tests.forked import end, fork, fork_with_little_disk
 from tests.training.conftest import SlowTrainer
-from training.artifacts import DATASET_FILE, load_artifacts
+from training.artifacts import DATASET_FILE, ESTIMATOR_FILE, load_artifacts, save_artifacts
 from training.dataset import Dataset, read_dataset
 from training.errors import TrainingError
-from training.estimators import Choice, choose_estimator
+from training.estimators import Choice, Estimator, choose_estimator
 from training.runlog import Run, RunLog
 from training.train import train
 
@@ -33,6 +39,10 @@ def train_iris(iris: Dataset, data_dir: Path) -> Run:
     return train(iris, choose_estimator("log_reg"), seed=42, test_share=0.25, data_dir=data_dir)
 
 
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def assert_sound(data_dir: Path) -> None:
     """The database is whole, and every run that is said to be finished has all of its artifacts."""
     with closing(sqlite3.connect(data_dir / "database.sqlite")) as database:
@@ -41,8 +51,7 @@ def assert_sound(data_dir: Path) -> None:
     for run in log.list():
         assert (run.status, run.reason) in {("finished", None), ("failed", ABANDONED)}
         if run.status == "finished":
-            left = load_artifacts(log.folder(run.id), run.dataset, run.target)
-            assert left.dataset.sha256() == run.dataset_sha256
+            assert len(load_artifacts(log.folder(run.id), run).held_out.target) == 38
 
 
 def test_logistic_regression_on_iris_has_a_test_accuracy_of_0_947(iris: Dataset, data_dir: Path) -> None:
@@ -51,12 +60,13 @@ def test_logistic_regression_on_iris_has_a_test_accuracy_of_0_947(iris: Dataset,
     assert run.test_accuracy == 36 / 38
     assert round(36 / 38, 3) == 0.947
     assert run.dataset_sha256 == iris.sha256()
+    assert run.estimator_sha256 == sha256_of(data_dir / "runs" / "1" / ESTIMATOR_FILE)
     assert run.duration_s is not None
 
 
 def test_logged_accuracies_are_those_of_the_estimator_that_was_left(iris: Dataset, data_dir: Path) -> None:
     run = train_iris(iris, data_dir)
-    left = load_artifacts(data_dir / "runs" / "1", "iris", "Species")
+    left = load_artifacts(data_dir / "runs" / "1", run)
     held_out = left.estimator.predict(left.held_out.features) == left.held_out.target
     everywhere = left.estimator.predict(left.dataset.features) == left.dataset.target
     assert run.test_accuracy == held_out.mean()
@@ -68,6 +78,76 @@ def test_a_run_repeated_from_its_own_rows_has_the_same_metrics_and_hash(iris: Da
     again = train_iris(read_dataset(data_dir / "runs" / "1" / DATASET_FILE, "Species", name="iris"), data_dir)
     assert again.model == "log_reg_2"
     assert (again.metrics, again.dataset_sha256) == (first.metrics, first.dataset_sha256)
+
+
+def forest() -> Estimator:
+    return RandomForestClassifier(5)
+
+
+def perceptron() -> Estimator:
+    return MLPClassifier(max_iter=5)
+
+
+def scaled_perceptron() -> Estimator:
+    return make_pipeline(StandardScaler(), MLPClassifier(max_iter=5))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("make", [forest, perceptron, scaled_perceptron])
+def test_an_estimator_that_draws_at_random_is_the_same_each_time_and_another_for_another_seed(
+    iris: Dataset, data_dir: Path, make: Callable[[], Estimator]
+) -> None:
+    first, again, other = (
+        train(iris, Choice("own:make", "make", make()), seed=seed, test_share=0.25, data_dir=data_dir)
+        for seed in (42, 42, 43)
+    )
+    assert again.metrics == first.metrics
+    assert again.parameters == first.parameters
+    assert other.metrics != first.metrics
+    answers = [
+        load_artifacts(data_dir / "runs" / str(run.id), run).estimator.predict_proba(iris.features).tolist()
+        for run in (first, again, other)
+    ]
+    assert answers[0] == answers[1]
+    assert answers[0] != answers[2]
+
+
+@pytest.mark.parametrize(("chosen", "logged"), [(None, 42), (0, 0)], ids=["open", "chosen"])
+def test_the_random_state_that_was_used_is_in_the_log(
+    iris: Dataset, data_dir: Path, chosen: int | None, logged: int
+) -> None:
+    choice = Choice("own:make", "make", RandomForestClassifier(2, random_state=chosen))
+    run = train(iris, choice, seed=42, test_share=0.25, data_dir=data_dir)
+    assert run.parameters["random_state"] == logged
+
+
+class Unreadable(LogisticRegression):  # type: ignore[misc]  # scikit-learn has no types
+    """An estimator that fits, and that a converter could not read again."""
+
+
+def test_a_run_whose_estimator_could_not_be_read_again_has_failed(iris: Dataset, data_dir: Path) -> None:
+    choice = Choice("own:make", "make", Unreadable(solver="newton-cholesky"))
+    with pytest.raises(TrainingError, match=r"^run 1 failed: .* only types of sklearn, numpy, scipy are loaded"):
+        train(iris, choice, seed=42, test_share=0.25, data_dir=data_dir)
+    (run,) = RunLog(data_dir).list()
+    assert (run.status, run.estimator_sha256) == ("failed", None)
+    assert run.reason is not None
+    assert run.reason.endswith("test_train.Unreadable")
+
+
+def test_a_run_that_was_ended_by_another_hand_is_not_called_finished(
+    iris: Dataset, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save_and_be_ended(folder: Path, *left: Any) -> str:
+        RunLog(data_dir).fail(int(folder.name), "ended by hand")
+        return save_artifacts(folder, *left)
+
+    monkeypatch.setattr("training.train.save_artifacts", save_and_be_ended)
+    with pytest.raises(TrainingError) as refusal:
+        train_iris(iris, data_dir)
+    assert str(refusal.value).endswith("run 1 is not running any more, and cannot be finished")
+    (run,) = RunLog(data_dir).list()
+    assert (run.status, run.reason, run.metrics) == ("failed", "ended by hand", None)
 
 
 def test_parameters_that_json_cannot_hold_are_logged_as_text(iris: Dataset, data_dir: Path) -> None:
@@ -89,8 +169,11 @@ class Failing:
 
     error: BaseException
 
-    def get_params(self) -> dict[str, object]:
-        return {"error": self.error}
+    def get_params(self, deep: bool = True) -> dict[str, object]:  # noqa: FBT001, FBT002  as scikit-learn has it
+        return {"error": self.error} if deep else {}
+
+    def set_params(self, **states: object) -> None:
+        assert not states
 
     def fit(self, _features: pd.DataFrame, _target: pd.Series) -> None:
         raise self.error
@@ -171,7 +254,10 @@ def test_a_run_that_cannot_write_its_files_has_failed_for_that_reason(long_table
     assert (run.status, run.reason) == ("failed", "OSError: [Errno 27] File too large")
 
 
-def test_a_log_that_cannot_be_written_takes_no_run(data_dir: Path) -> None:
+def test_a_log_that_cannot_be_written_takes_no_run_and_its_place_is_the_next_ones(
+    iris: Dataset, data_dir: Path
+) -> None:
     assert end(fork_with_little_disk(training.cli.main, *IRIS_COMMAND, str(data_dir), file_bytes=2**10)) == 1
-    assert list((data_dir / "runs").iterdir()) == []
+    assert not any(path.is_file() for path in (data_dir / "runs").rglob("*"))
     assert RunLog(data_dir).list() == []
+    assert train_iris(iris, data_dir).id == 1

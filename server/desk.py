@@ -1,0 +1,77 @@
+"""Model + settings -> Desk: all that one model's requests need, whichever way they come in."""
+
+import logging
+from collections.abc import Callable
+
+import attrs
+
+from server.catalog import Model
+from server.coalescer import Coalescer
+from server.codec import Codec
+from server.cost import choose_limits, measure
+from server.errors import DeadlineError, OverloadedError
+from server.metrics import Metrics, ModelMetrics
+from server.replies import Reply, reply_to
+from server.settings import Settings
+from server.signature import Answer, Row
+
+logger = logging.getLogger(__name__)
+
+
+@attrs.frozen(eq=False)
+class Desk:
+    """Where the requests for one model are handed in.
+
+    Attributes:
+        name: The model's name.
+        codec: Its wire format.
+        coalescer: What answers its rows.
+        metrics: Its instruments.
+    """
+
+    name: str
+    codec: Codec
+    coalescer: Coalescer[Row, Answer]
+    metrics: ModelMetrics
+
+    def refuse(self, error: Exception) -> Reply:
+        """Gives the reply to an error, and counts it where it is for want of time."""
+        if isinstance(error, OverloadedError):
+            self.metrics.rejections[error.reason] += 1
+        elif isinstance(error, DeadlineError):
+            self.metrics.rejections["expired"] += 1
+        return reply_to(error)
+
+
+def open_desk(model: Model, settings: Settings, metrics: Metrics) -> Desk:
+    """Measures what the model costs, chooses how its requests are coalesced, and says so in the log."""
+    manifest = model.manifest
+    row = model.codec.decode_row(manifest.golden[0].to_request())
+    cost = measure(lambda rows: model.session.run([row] * rows))
+    why, mode = ("asked for" if settings.coalescing != "auto" else "measured"), settings.coalescing
+    if not model.batch_invariant:
+        why, mode = "answers change with the batch by more than the certificate's tolerance", "off"
+    chosen = choose_limits(
+        cost, mode, settings.max_batch_rows or None, settings.max_queue_rows, settings.deadline_ms / 1000
+    )
+    # No batch is larger than the ones in which the model was proven equal.
+    limits = attrs.evolve(chosen, max_batch_rows=min(chosen.max_batch_rows, manifest.parity.max_batch_rows))
+    instruments = ModelMetrics(metrics, manifest.name)
+    instruments.describe(cost, limits, why)
+    facts = {
+        "model": manifest.name,
+        "batch_us": round(cost.batch_s * 1e6, 1),
+        "row_us": round(cost.row_s * 1e6, 2),
+        "max_batch_rows": limits.max_batch_rows,
+        "on_worker": limits.on_worker,
+        "why": why,
+    }
+    logger.info("coalescing", extra={"facts": facts})
+    estimate_s = _estimate(cost.batch_s, cost.row_s, limits.max_batch_rows)
+    coalescer = Coalescer(model.session.run, limits, estimate_s, instruments.report)
+    return Desk(manifest.name, model.codec, coalescer, instruments)
+
+
+def _estimate(batch_s: float, row_s: float, max_batch_rows: int) -> Callable[[int], float]:
+    """Gives the seconds that a number of rows takes, in batches as large as may be."""
+    return lambda rows: -(-rows // max_batch_rows) * batch_s + rows * row_s

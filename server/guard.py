@@ -1,0 +1,326 @@
+"""Connections -> requests that come whole, small enough and in time: what uvicorn's protocol does not see to itself.
+
+A subclass of uvicorn's httptools protocol, for every route: a deadline for the headers and one for the body, a cap on
+the bytes of each, and Corolla's own body for a request that is no HTTP. One timer a process sweeps all connections.
+
+What it leans on in uvicorn (0.54), beside `asyncio.Protocol`'s own methods: the constructor's arguments;
+``on_message_begin``, ``on_url``, ``on_header``, ``on_headers_complete``, ``on_body``, ``on_message_complete``;
+``send_400_response``, ``_unset_keepalive_if_required``; the attributes ``parser``, ``transport``, ``cycle``,
+``headers``, ``url`` and ``server_state.default_headers``.
+`tests/server/test_uvicorn.py` fails in plain words when these move.
+"""
+
+import asyncio
+import http
+from collections.abc import Callable
+from typing import Any, Literal
+
+import attrs
+import httptools
+import msgspec
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from server.errors import BodyTooLargeError
+from server.replies import Reply, reply_to
+
+WATCH = "watch"
+"""Where the lifespan's state has the process's watch."""
+SWEEP_S = 1.0
+LINGER_S = 2.0
+"""How long what a refused client still sends is read and thrown away, so that it can read the refusal."""
+_UPGRADE_HEADERS = frozenset({b"connection", b"upgrade", b"http2-settings"})
+STOP_S = 0.1
+"""How long a request that was sent before the server began to stop may be on its way."""
+
+
+@attrs.frozen
+class ConnectionLimits:
+    """What a connection is held to.
+
+    Attributes:
+        max_body_bytes: The longest body.
+        max_header_bytes: The longest request line and headers together.
+        header_s: How long a client may take from its first moment, or byte, to the end of the headers.
+        body_s: How long it may take for the body.
+    """
+
+    max_body_bytes: int
+    max_header_bytes: int = 16_384
+    header_s: float = 10.0
+    body_s: float = 30.0
+
+
+class Watch:
+    """All connections of a process, swept by one timer.
+
+    Attributes:
+        limits: What every connection is held to.
+        now_s: The loop's time at the last sweep: near enough for deadlines of seconds, and free to read.
+        connections: The open ones.
+    """
+
+    def __init__(self, limits: ConnectionLimits, every_second: Callable[[], None]) -> None:
+        """Holds the connections' common facts.
+
+        Args:
+            limits: What every connection is held to.
+            every_second: What else there is to do at each sweep.
+        """
+        self.limits = limits
+        self.now_s = 0.0
+        self.connections: set[Guard] = set()
+        self._every_second = every_second
+        self._timer: asyncio.TimerHandle
+        self._head_headers: list[tuple[bytes, bytes]] | None = None
+        self._head = b""
+
+    def start(self) -> None:
+        """Sweeps from now on, on the running loop."""
+        loop = asyncio.get_running_loop()
+        self.now_s = loop.time()
+        self._timer = loop.call_later(SWEEP_S, self._sweep)
+
+    def stop(self) -> None:
+        """Sweeps no more, once it has been started."""
+        self._timer.cancel()
+
+    def head_of_200(self, default_headers: list[tuple[bytes, bytes]]) -> bytes:
+        """Gives the first lines of a 200; uvicorn makes a new list of headers each second, for their date."""
+        if default_headers is not self._head_headers:
+            self._head_headers = default_headers
+            self._head = b"HTTP/1.1 200 OK\r\n" + b"".join(b"%s: %s\r\n" % header for header in default_headers)
+        return self._head
+
+    def _sweep(self) -> None:
+        self.start()
+        for connection in list(self.connections):
+            connection.check(self.now_s)
+        self._every_second()
+
+
+class Guard(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._watch: Watch = app_state[WATCH]
+        self._limits = self._watch.limits
+        self._awaits: Literal["request", "headers", "body", "nothing"] = "request"
+        self._due_s = 0.0
+        self._fed_bytes = 0
+        self._head_bytes = 0
+        self._declared_bytes = 0
+        self._body_bytes = 0
+        self._upgrading = False
+        self._ahead = self.cycle
+        self._begun = False
+        self._refused = False
+        self._stopping = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        """Begins to wait for a first request."""
+        super().connection_made(transport)
+        self._watch.connections.add(self)
+        self._await("request", self._limits.header_s)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forgets the connection."""
+        self._watch.connections.discard(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Reads on, unless the client has been refused or its headers grow beyond the limit."""
+        if self._refused:
+            return
+        self._feed(data)
+        if self._awaits == "headers":
+            # The parser keeps an unfinished header to itself, so what was fed is counted here.
+            self._fed_bytes += len(data)
+            if self._fed_bytes > self._limits.max_header_bytes:
+                self._refuse_head()
+
+    def _feed(self, data: bytes) -> None:
+        """Feeds the parser, as uvicorn does but for upgrades: there are none, and an offer of one is passed over."""
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._pass_over_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            self.send_400_response(str(error))
+
+    def _pass_over_upgrade(self, rest: bytes) -> None:
+        """Reads the request again without its offer, since the parser reads no body behind one (RFC 9110, 7.8)."""
+        if self.parser.get_method() == b"CONNECT":
+            self.send_400_response("CONNECT is not served")
+            return
+        kept = [(name, value) for name, value in self.headers if name not in _UPGRADE_HEADERS]
+        head = b"%s %s HTTP/1.1\r\n" % (self.parser.get_method(), self.url)
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+        self._feed(head + b"".join(b"%s: %s\r\n" % header for header in kept) + b"\r\n" + rest)
+
+    def on_message_begin(self) -> None:
+        """Begins to wait for the end of a request's headers."""
+        self._fed_bytes = self._head_bytes = self._declared_bytes = 0
+        self._await("headers", self._limits.header_s)
+        self.begin_head()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Notes a header, as uvicorn does, and what its limits need of it."""
+        name = name.lower()
+        self._head_bytes += len(name) + len(value)
+        if name == b"content-length":
+            self._declared_bytes = int(value)
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Begins to wait for the end of the body, where the headers are within their limits."""
+        self._upgrading = self.parser.should_upgrade()
+        if self._refused or self._upgrading:
+            return
+        self._body_bytes = 0
+        self._await("body", self._limits.body_s)
+        if self._head_bytes + len(self.url) > self._limits.max_header_bytes:
+            self._refuse_head()
+        elif self._declared_bytes > self._limits.max_body_bytes:
+            self._refuse(self._too_large(self._declared_bytes))
+        else:
+            self._ahead = self.cycle
+            self.begin_request()
+            self._begun = True
+            if self._stopping:
+                self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """Passes a part of the body on, where it is within the limit."""
+        if self._refused:
+            return
+        self._body_bytes += len(body)
+        if self._body_bytes > self._limits.max_body_bytes:
+            self._refuse(self._too_large(self._body_bytes))
+        else:
+            self.take_body(body)
+
+    def on_message_complete(self) -> None:
+        """Ends a request; the answer has no deadline here."""
+        if not self._refused and not self._upgrading:
+            self._awaits = "nothing"
+            self._begun = False
+            self.end_request()
+
+    def begin_head(self) -> None:
+        """Takes up the first byte of a request."""
+        super().on_message_begin()
+
+    def begin_request(self) -> None:
+        """Takes up a request whose headers are complete."""
+        super().on_headers_complete()
+
+    def take_body(self, body: bytes) -> None:
+        """Takes up a part of a request's body."""
+        super().on_body(body)
+
+    def end_request(self) -> None:
+        """Takes up the end of a request."""
+        super().on_message_complete()
+
+    def shutdown(self) -> None:
+        """Ends after what has been asked; an idle client's request may be on its way, and is waited for a moment."""
+        self._stopping = True
+        if self.is_idle():
+            self.loop.call_later(STOP_S, self._close_if_idle)
+        else:
+            super().shutdown()
+
+    def is_idle(self) -> bool:
+        """Says whether nothing that was asked is unanswered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def check(self, now_s: float) -> None:
+        """Closes a connection whose client has taken too long."""
+        if self._awaits == "nothing" or now_s < self._due_s:
+            return
+        if self._refused or self._awaits == "request":
+            self.transport.close()  # the refusal has been said, or nothing was asked
+            return
+        limit_s = self._limits.header_s if self._awaits == "headers" else self._limits.body_s
+        self._refuse(_error(408, f"the {self._awaits} took longer than {limit_s:g} s"))
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers what is no HTTP, in Corolla's own way."""
+        self._refuse(_error(400, f"the request is not valid HTTP: {msg}"))
+
+    def _await(self, what: Literal["request", "headers", "body"], limit_s: float) -> None:
+        self._awaits = what
+        self._due_s = self._watch.now_s + limit_s
+
+    def _close_if_idle(self) -> None:
+        if self.is_idle() and self._awaits in {"request", "nothing"}:
+            self.transport.close()
+
+    def _too_large(self, size_bytes: int) -> Reply:
+        limit = self._limits.max_body_bytes
+        return reply_to(BodyTooLargeError(f"expected a body of at most {limit} bytes, got {size_bytes} or more"))
+
+    def _refuse_head(self) -> None:
+        self._refuse(_error(431, f"expected headers of at most {self._limits.max_header_bytes} bytes, got more"))
+
+    def _refuse(self, reply: Reply) -> None:
+        """Answers, and closes once the client has had time to read it; nothing more of what it sends is looked at.
+
+        Where earlier requests are unanswered, the refusal would be taken for the answer to the first of them: they are
+        answered, and the connection is closed without it. The same where an answer to this very request has begun.
+        """
+        if self._refused or self.transport.is_closing():
+            return
+        self._refused = True
+        if self._begun and self.cycle.response_started:
+            self.transport.close()
+        elif self.pipeline and self._begun:
+            self.pipeline.popleft()  # the refused request itself, the last that was queued
+            self._ahead.keep_alive = False
+            self._await("request", self._limits.body_s)
+        elif not (self._begun or self.is_idle()):
+            self.cycle.keep_alive = False
+            self._await("request", self._limits.body_s)
+        else:
+            self._abandon()
+            self._await("request", LINGER_S)
+            self.transport.write(render(reply, self.server_state.default_headers, keep_alive=False))
+            self.transport.write_eof()
+
+    def _abandon(self) -> None:
+        """Tells the application, where it has begun with the refused request, that its client is gone."""
+        if self._begun:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
+
+def render(reply: Reply, default_headers: list[tuple[bytes, bytes]], *, keep_alive: bool) -> bytes:
+    """Gives a reply as the bytes of an HTTP response, as uvicorn would write it."""
+    closing = () if keep_alive else ((b"connection", b"close"),)
+    headers = (
+        *default_headers,
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(reply.body)).encode()),
+        *reply.headers,
+        *closing,
+    )
+    lines = b"".join(b"%s: %s\r\n" % header for header in headers)
+    phrase = http.HTTPStatus(reply.status).phrase.encode()
+    return b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (reply.status, phrase, lines, reply.body)
+
+
+def _error(status: int, message: str) -> Reply:
+    return Reply(status, msgspec.json.encode({"error": message}))

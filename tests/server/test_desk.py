@@ -1,0 +1,27 @@
+"""A model's requests are coalesced only where it was shown that they may be."""
+
+import attrs
+import pytest
+
+from server.catalog import load_catalog
+from server.desk import open_desk
+from server.metrics import Metrics
+from server.settings import Settings
+from tests.conftest import Workshop
+
+
+def test_a_model_that_is_not_batch_invariant_answers_each_row_by_itself(iris_workshop: Workshop) -> None:
+    model = load_catalog(iris_workshop.models_dir, threads=1).models["iris"]
+    metrics = Metrics()
+    open_desk(model, Settings(), metrics)
+    assert b'mode="off"' not in metrics.text()
+    desk = open_desk(attrs.evolve(model, batch_invariant=False), Settings(max_batch_rows=8), metrics)
+    assert desk.coalescer.limits.max_batch_rows == 1
+    assert b"answers change with the batch by more than the certificate's tolerance" in metrics.text()
+
+
+@pytest.mark.parametrize(("asked", "rows"), [(8, 8), (65_536, 1024)])
+def test_no_batch_is_larger_than_the_largest_that_was_proven(iris_workshop: Workshop, asked: int, rows: int) -> None:
+    model = load_catalog(iris_workshop.models_dir, threads=1).models["iris"]
+    desk = open_desk(model, Settings(max_batch_rows=asked), Metrics())
+    assert desk.coalescer.limits.max_batch_rows == rows

@@ -1,0 +1,32 @@
+"""What is written is on the disk, whole, before anyone is told of it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.fakes import DiskNotes
+from training.durable import sync_folder, write_file
+
+
+def test_a_file_is_synced_with_all_of_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notes = DiskNotes(monkeypatch, tmp_path)
+    write_file(tmp_path / "facts", b"a few bytes, fewer than a buffer holds")
+    assert notes.steps == ["fsync facts"]
+    assert notes.synced_bytes == {"facts": 38}
+    assert (tmp_path / "facts").read_bytes() == b"a few bytes, fewer than a buffer holds"
+
+
+def test_a_file_that_is_there_is_not_written_over(tmp_path: Path) -> None:
+    write_file(tmp_path / "facts", b"first")
+    with pytest.raises(FileExistsError):
+        write_file(tmp_path / "facts", b"second")
+    assert (tmp_path / "facts").read_bytes() == b"first"
+
+
+def test_a_folder_is_synced_and_let_go_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "folder").mkdir()
+    notes = DiskNotes(monkeypatch, tmp_path)
+    open_before = len(list(Path("/proc/self/fd").iterdir()))
+    sync_folder(tmp_path / "folder")
+    assert notes.steps == ["fsync folder"]
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_before

@@ -11,7 +11,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from server.access_log import AccessLog
 from server.catalog import load_catalog
 from server.desk import open_desk
-from server.guard import WATCH, ConnectionLimits, Watch
+from server.guard import WATCH
 from server.host import read_cores
 from server.lane import HOT_ROUTES, HotRoute
 from server.metrics import Metrics
@@ -19,6 +19,7 @@ from server.pages import Readiness, make_page_routes
 from server.replies import reply_to
 from server.routes import make_predict_routes
 from server.settings import Settings
+from server.watch import ConnectionLimits, Watch
 
 logger = logging.getLogger(__name__)
 

@@ -12,108 +12,19 @@ It takes any callable that answers rows, and knows nothing of models, sessions o
 
 import asyncio
 import logging
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Generic, TypeVar
-
-import attrs
+from typing import Generic
 
 from server.errors import CorollaError, DeadlineError, OverloadedError, SessionError
+from server.isolation import answer_timed
+from server.pending import AnswerT, Batch, BatchReport, Limits, Pending, RowT, Statistics
 
 logger = logging.getLogger(__name__)
 
-RowT = TypeVar("RowT")
-AnswerT = TypeVar("AnswerT")
-
 SLICES_PER_BATCH = 4
 """A pending of many rows takes this part of a batch's room at a time, so that small ones beside it need not wait."""
-
-
-@attrs.define(eq=False)
-class Pending(Generic[RowT, AnswerT]):
-    """A queued request.
-
-    Attributes:
-        rows: What it asks about.
-        settle: The one thing that settles it: takes the answers in order, or the error; called at most once.
-        deadline_s: When it is no longer wanted, on the loop's clock.
-        submitted_s: When it was queued, on the loop's clock.
-        answers: What has been answered so far.
-        taken_rows: How many of its rows batches have taken.
-        settled: Whether it is over: answered, failed, expired or cancelled.
-    """
-
-    rows: Sequence[RowT]
-    settle: Callable[[list[AnswerT] | CorollaError], None]
-    deadline_s: float
-    submitted_s: float
-    answers: list[AnswerT] = attrs.field(factory=list)
-    taken_rows: int = 0
-    settled: bool = False
-
-
-@attrs.frozen(eq=False)
-class Batch(Generic[RowT, AnswerT]):
-    """What a session receives.
-
-    Attributes:
-        rows: The rows, in the order of their parts.
-        parts: Whose they are: a pending, and how many of the rows are its.
-        oldest_s: When the oldest of the pendings was queued, on the loop's clock.
-    """
-
-    rows: list[RowT]
-    parts: list[tuple[Pending[RowT, AnswerT], int]]
-    oldest_s: float
-
-
-@attrs.frozen
-class BatchReport:
-    """What is told of each batch.
-
-    Attributes:
-        rows: Its rows.
-        requests: The pendings that had rows in it.
-        queue_s: How long the oldest of them had waited.
-        run_s: How long the run took.
-    """
-
-    rows: int
-    requests: int
-    queue_s: float
-    run_s: float
-
-
-@attrs.frozen
-class Statistics:
-    """How much there is to do.
-
-    Attributes:
-        queued_rows: Rows that no batch has taken yet.
-        running_rows: Rows in the batch that the worker runs.
-    """
-
-    queued_rows: int
-    running_rows: int
-
-
-@attrs.frozen
-class Limits:
-    """What a coalescer may do.
-
-    Attributes:
-        max_batch_rows: The most rows that one run is given.
-        max_queue_rows: The most rows that may wait.
-        deadline_s: How long a request may take where it does not say less.
-        on_worker: Whether batches run on a thread of their own, the event loop going on meanwhile.
-    """
-
-    max_batch_rows: int
-    max_queue_rows: int
-    deadline_s: float
-    on_worker: bool
 
 
 class Coalescer(Generic[RowT, AnswerT]):
@@ -252,12 +163,12 @@ class Coalescer(Generic[RowT, AnswerT]):
         if not batch.rows:
             self._continue()
         elif self._worker is None:
-            self._deliver(batch, *_timed(self._run, batch.rows))
+            self._deliver(batch, *answer_timed(self._run, batch.rows))
         else:
             self._running = batch
             loop = asyncio.get_running_loop()
             self._set_alarm(loop, min(pending.deadline_s for pending, _ in batch.parts))
-            done = self._worker.submit(_timed, self._run, batch.rows)
+            done = self._worker.submit(answer_timed, self._run, batch.rows)
             done.add_done_callback(lambda ended: loop.call_soon_threadsafe(self._hand_back, batch, ended))
 
     def _take(self) -> Batch[RowT, AnswerT]:
@@ -370,34 +281,3 @@ def _rows_within(estimate_s: Callable[[int], float], limits: Limits) -> int:
     while rows and estimate_s(rows) > limits.deadline_s:
         rows //= 2
     return rows
-
-
-def answer_each(run: Callable[[list[RowT]], list[AnswerT]], rows: list[RowT]) -> list[AnswerT | SessionError]:
-    """Answers a batch such that a row at fault fails alone: a batch that fails is halved until that row is found.
-
-    Returns:
-        For each row its answer, or the error that it causes by itself.
-    """
-    try:
-        return _checked(run, rows)
-    except Exception as error:
-        if len(rows) > 1:
-            middle = len(rows) // 2
-            return answer_each(run, rows[:middle]) + answer_each(run, rows[middle:])
-        if isinstance(error, SessionError):
-            return [error]
-        logger.exception("a row could not be answered")
-        return [SessionError(f"the model could not answer: {type(error).__name__}")]
-
-
-def _checked(run: Callable[[list[RowT]], list[AnswerT]], rows: list[RowT]) -> list[AnswerT | SessionError]:
-    answers = run(rows)
-    if len(answers) != len(rows):
-        raise SessionError(f"expected {len(rows)} answers, got {len(answers)}")
-    return list(answers)
-
-
-def _timed(run: Callable[[list[RowT]], list[AnswerT]], rows: list[RowT]) -> tuple[list[AnswerT | SessionError], float]:
-    start_s = time.perf_counter()
-    outcomes = answer_each(run, rows)
-    return outcomes, time.perf_counter() - start_s

@@ -10,7 +10,7 @@ from typing import Literal
 
 import attrs
 
-from server.coalescer import Limits
+from server.pending import Limits
 
 Mode = Literal["auto", "inline", "worker", "off"]
 

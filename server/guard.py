@@ -11,11 +11,8 @@ What it leans on in uvicorn (0.54), beside `asyncio.Protocol`'s own methods: the
 """
 
 import asyncio
-import http
-from collections.abc import Callable
 from typing import Any, Literal
 
-import attrs
 import httptools
 import msgspec
 from uvicorn.config import Config
@@ -23,81 +20,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from server.errors import BodyTooLargeError
-from server.replies import Reply, reply_to
+from server.replies import Reply, render, reply_to
+from server.watch import Watch
 
 WATCH = "watch"
 """Where the lifespan's state has the process's watch."""
-SWEEP_S = 1.0
 LINGER_S = 2.0
 """How long what a refused client still sends is read and thrown away, so that it can read the refusal."""
 _UPGRADE_HEADERS = frozenset({b"connection", b"upgrade", b"http2-settings"})
 STOP_S = 0.1
 """How long a request that was sent before the server began to stop may be on its way."""
-
-
-@attrs.frozen
-class ConnectionLimits:
-    """What a connection is held to.
-
-    Attributes:
-        max_body_bytes: The longest body.
-        max_header_bytes: The longest request line and headers together.
-        header_s: How long a client may take from its first moment, or byte, to the end of the headers.
-        body_s: How long it may take for the body.
-    """
-
-    max_body_bytes: int
-    max_header_bytes: int = 16_384
-    header_s: float = 10.0
-    body_s: float = 30.0
-
-
-class Watch:
-    """All connections of a process, swept by one timer.
-
-    Attributes:
-        limits: What every connection is held to.
-        now_s: The loop's time at the last sweep: near enough for deadlines of seconds, and free to read.
-        connections: The open ones.
-    """
-
-    def __init__(self, limits: ConnectionLimits, every_second: Callable[[], None]) -> None:
-        """Holds the connections' common facts.
-
-        Args:
-            limits: What every connection is held to.
-            every_second: What else there is to do at each sweep.
-        """
-        self.limits = limits
-        self.now_s = 0.0
-        self.connections: set[Guard] = set()
-        self._every_second = every_second
-        self._timer: asyncio.TimerHandle
-        self._head_headers: list[tuple[bytes, bytes]] | None = None
-        self._head = b""
-
-    def start(self) -> None:
-        """Sweeps from now on, on the running loop."""
-        loop = asyncio.get_running_loop()
-        self.now_s = loop.time()
-        self._timer = loop.call_later(SWEEP_S, self._sweep)
-
-    def stop(self) -> None:
-        """Sweeps no more, once it has been started."""
-        self._timer.cancel()
-
-    def head_of_200(self, default_headers: list[tuple[bytes, bytes]]) -> bytes:
-        """Gives the first lines of a 200; uvicorn makes a new list of headers each second, for their date."""
-        if default_headers is not self._head_headers:
-            self._head_headers = default_headers
-            self._head = b"HTTP/1.1 200 OK\r\n" + b"".join(b"%s: %s\r\n" % header for header in default_headers)
-        return self._head
-
-    def _sweep(self) -> None:
-        self.start()
-        for connection in list(self.connections):
-            connection.check(self.now_s)
-        self._every_second()
 
 
 class Guard(HttpToolsProtocol):
@@ -305,21 +237,6 @@ class Guard(HttpToolsProtocol):
         if self._begun:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-
-
-def render(reply: Reply, default_headers: list[tuple[bytes, bytes]], *, keep_alive: bool) -> bytes:
-    """Gives a reply as the bytes of an HTTP response, as uvicorn would write it."""
-    closing = () if keep_alive else ((b"connection", b"close"),)
-    headers = (
-        *default_headers,
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(reply.body)).encode()),
-        *reply.headers,
-        *closing,
-    )
-    lines = b"".join(b"%s: %s\r\n" % header for header in headers)
-    phrase = http.HTTPStatus(reply.status).phrase.encode()
-    return b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (reply.status, phrase, lines, reply.body)
 
 
 def _error(status: int, message: str) -> Reply:

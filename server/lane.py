@@ -23,12 +23,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from server.access_log import log_request
-from server.coalescer import Pending
 from server.desk import Desk
 from server.errors import CorollaError
-from server.guard import Guard, render
+from server.guard import Guard
 from server.headers import read_headers
-from server.replies import Reply
+from server.pending import Pending
+from server.replies import Reply, render
 from server.signature import Answer, Label, Row
 
 HOT_ROUTES = "hot_routes"
@@ -130,9 +130,10 @@ class Lane(Guard):
         route = self._answering = self._reading
         self._reading = None
         self._start_s = time.perf_counter()
+        if self._fault is not None:
+            self._reply(route.desk.refuse(self._fault))
+            return
         try:
-            if self._fault is not None:
-                raise self._fault  # noqa: TRY301  found in the headers, told once the body has been read
             desk = route.desk
             parts = self._parts
             row = desk.codec.decode_row(parts[0] if len(parts) == 1 else b"".join(parts))

@@ -9,8 +9,8 @@ from collections import Counter
 import prometheus_client
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 
-from server.coalescer import BatchReport, Limits
 from server.cost import Cost
+from server.pending import BatchReport, Limits
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 STAGE_BUCKETS_US = (5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 1_000_000)

@@ -83,6 +83,21 @@ def method_not_allowed(allowed: str) -> Reply:
     return Reply(405, body, ((b"allow", allowed.encode()),))
 
 
+def render(reply: Reply, default_headers: list[tuple[bytes, bytes]], *, keep_alive: bool) -> bytes:
+    """Gives a reply as the bytes of an HTTP response, as uvicorn would write it."""
+    closing = () if keep_alive else ((b"connection", b"close"),)
+    headers = (
+        *default_headers,
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(reply.body)).encode()),
+        *reply.headers,
+        *closing,
+    )
+    lines = b"".join(b"%s: %s\r\n" % header for header in headers)
+    phrase = http.HTTPStatus(reply.status).phrase.encode()
+    return b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (reply.status, phrase, lines, reply.body)
+
+
 async def send_reply(send: Send, reply: Reply) -> None:
     """Sends a reply as ASGI messages."""
     headers = [

@@ -14,9 +14,9 @@ MAY_IMPORT = {"training": {"training"}, "server": {"server"}, "convert": {"conve
 
 # From left to right, as the files of `server` may know each other: each its predecessors only.
 SERVER_ORDER = (
-    ("errors", "host", "log", "access_log"),
-    ("signature", "headers", "coalescer"),
-    ("manifest", "session", "codec", "cost"),
+    ("errors", "host", "log", "access_log", "watch"),
+    ("signature", "headers", "pending", "isolation"),
+    ("manifest", "session", "codec", "coalescer", "cost"),
     ("repository", "settings", "metrics"),
     ("catalog", "replies"),
     ("openapi", "desk", "guard"),
@@ -57,9 +57,11 @@ def test_inside_the_server_imports_go_one_way() -> None:
         assert all(place[name] < place[path.stem] for name in known), path
 
 
-def test_the_coalescer_knows_errors_alone() -> None:
-    known = {name for name in imports(ROOT / "server" / "coalescer.py") if name.startswith("server.")}
-    assert {".".join(name.split(".")[:2]) for name in known} == {"server.errors"}
+def test_the_coalescer_and_its_parts_know_errors_alone() -> None:
+    parts = {"coalescer", "isolation", "pending"}
+    for part in parts:
+        known = {name.split(".")[1] for name in imports(ROOT / "server" / f"{part}.py") if name.startswith("server.")}
+        assert known <= parts | {"errors"}, part
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -2,7 +2,8 @@
 
     one user -> 10 users at 3 users/s -> as many as saturate it
 
-Each stage leaves locust's HTML report and CSV files in tests/load/reports. Exits with 1 where any answer was wrong.
+Each stage leaves locust's HTML report and CSV files in tests/load/reports. Exits with 1 where an answer was wrong or
+none came.
 """
 
 import argparse
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
             before_s = sum(process.cpu_times()[:2])
             figures = run_stage(stage, server.url, options.seconds, cores[-1])
             used = (sum(process.cpu_times()[:2]) - before_s) / options.seconds
-            failures += figures["failures"]
+            failures += figures["failures"] + (figures["requests"] == 0)
             rates = (
                 f"{figures['requests_per_s']:.0f}",
                 *(f"{figures[key]:.2f}" for key in ("p50_ms", "p95_ms", "p99_ms")),

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.coalescer import BatchReport, Coalescer, Limits, answer_each
+from server.coalescer import Coalescer
 from server.errors import CorollaError, DeadlineError, OverloadedError, SessionError
+from server.isolation import answer_each
+from server.pending import BatchReport, Limits
 from tests.fakes import ClockLoop
 
 FAULTY = -1

@@ -2,8 +2,8 @@
 
 import pytest
 
-from server.coalescer import Limits
 from server.cost import WORKER_S, Cost, Mode, choose_batch_rows, choose_limits, measure
+from server.pending import Limits
 
 IRIS = Cost(batch_s=12e-6, row_s=0.5e-6)
 FOREST = Cost(batch_s=30e-6, row_s=10e-6)

@@ -1,8 +1,8 @@
 """What happened is told in Prometheus's format, once each."""
 
-from server.coalescer import BatchReport, Limits
 from server.cost import Cost
 from server.metrics import Metrics, ModelMetrics
+from server.pending import BatchReport, Limits
 
 
 def lines(metrics: Metrics) -> set[str]:

@@ -1,0 +1,81 @@
+"""The connections of a process, their common limits, and the one timer that sweeps them; knows nothing of HTTP."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import attrs
+
+SWEEP_S = 1.0
+
+
+class Watched(Protocol):
+    """A connection, as far as the watch knows it."""
+
+    def check(self, now_s: float) -> None:
+        """Does what is due."""
+
+
+@attrs.frozen
+class ConnectionLimits:
+    """What a connection is held to.
+
+    Attributes:
+        max_body_bytes: The longest body.
+        max_header_bytes: The longest request line and headers together.
+        header_s: How long a client may take from its first moment, or byte, to the end of the headers.
+        body_s: How long it may take for the body.
+    """
+
+    max_body_bytes: int
+    max_header_bytes: int = 16_384
+    header_s: float = 10.0
+    body_s: float = 30.0
+
+
+class Watch:
+    """All connections of a process, swept by one timer.
+
+    Attributes:
+        limits: What every connection is held to.
+        now_s: The loop's time at the last sweep: near enough for deadlines of seconds, and free to read.
+        connections: The open ones.
+    """
+
+    def __init__(self, limits: ConnectionLimits, every_second: Callable[[], None]) -> None:
+        """Holds the connections' common facts.
+
+        Args:
+            limits: What every connection is held to.
+            every_second: What else there is to do at each sweep.
+        """
+        self.limits = limits
+        self.now_s = 0.0
+        self.connections: set[Watched] = set()
+        self._every_second = every_second
+        self._timer: asyncio.TimerHandle
+        self._head_headers: list[tuple[bytes, bytes]] | None = None
+        self._head = b""
+
+    def start(self) -> None:
+        """Sweeps from now on, on the running loop."""
+        loop = asyncio.get_running_loop()
+        self.now_s = loop.time()
+        self._timer = loop.call_later(SWEEP_S, self._sweep)
+
+    def stop(self) -> None:
+        """Sweeps no more, once it has been started."""
+        self._timer.cancel()
+
+    def head_of_200(self, default_headers: list[tuple[bytes, bytes]]) -> bytes:
+        """Gives the first lines of a 200; uvicorn makes a new list of headers each second, for their date."""
+        if default_headers is not self._head_headers:
+            self._head_headers = default_headers
+            self._head = b"HTTP/1.1 200 OK\r\n" + b"".join(b"%s: %s\r\n" % header for header in default_headers)
+        return self._head
+
+    def _sweep(self) -> None:
+        self.start()
+        for connection in list(self.connections):
+            connection.check(self.now_s)
+        self._every_second()

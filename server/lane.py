@@ -2,10 +2,9 @@
 
 A complete ``POST`` to a loaded model's predict route needs no task, no event and no scope: its row goes to the
 coalescer, and the flush writes each answer straight to its transport. So coalescing covers the whole answer path, not
-only the model's run: some 25 us a request where ASGI takes 70 for a constant (`just bench`). Whatever is not surely
-such a request (another path, a query, ``Expect``, an upgrade, one behind another unanswered one, a transport that is
-not being read) falls through to the ASGI application unchanged, and is answered there with the same codec, coalescer
-and metrics.
+only the model's run. Whatever is not surely such a request (another path, a query, ``Expect``, one behind another
+unanswered one, a transport that is not being read) falls through to the ASGI application unchanged, and is answered
+there with the same codec, coalescer and metrics.
 
 What it leans on in uvicorn, beside what `guard` does: the attributes ``flow.write_paused``, ``pipeline``,
 ``scope``, ``expect_100_continue`` and ``timeout_keep_alive``; that a ``cycle`` needs ``response_complete``,

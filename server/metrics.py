@@ -1,7 +1,6 @@
 """What happened -> Prometheus text; batches are recorded one by one, requests counted and handed over now and then.
 
-A request costs two additions to plain integers here; a batch, however many requests it answers, four observations
-(some 4 us).
+A request costs a few additions to plain numbers here; a batch, however many requests it answers, a few observations.
 """
 
 from collections import Counter

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 from typing import Any
 
 from litestar import Litestar, Request, Response
@@ -11,9 +12,10 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from server.access_log import AccessLog
 from server.catalog import load_catalog
 from server.desk import open_desk
+from server.exchange import Exchange
 from server.guard import WATCH
 from server.host import read_cores
-from server.lane import HOT_ROUTES, HotRoute
+from server.lane import HOT_ROUTES, HotRoute, HotRoutes
 from server.metrics import Metrics
 from server.pages import Readiness, make_page_routes
 from server.replies import reply_to
@@ -27,25 +29,41 @@ logger = logging.getLogger(__name__)
 class Application:
     """The ASGI application, and what the connections of its process share with it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, exchange: Exchange | None) -> None:
         """Loads every model and wires the routes to them.
+
+        Args:
+            settings: How to serve.
+            exchange: Where the processes of one server tell each other what they have counted, if there are several.
 
         Raises:
             NoSoundVersionError: If the models directory has nothing that can be served.
         """
         cores = read_cores()
-        facts = {"affinity": cores.affinity, "quota": cores.quota, "session_threads": cores.usable}
-        logger.info("cores", extra={"facts": facts})
-        catalog = load_catalog(settings.models_dir, cores.usable)
-        self._metrics = Metrics()
-        self._desks = [open_desk(model, settings, self._metrics) for model in catalog.models.values()]
-        self._readiness = Readiness(catalog)
-        self._watch = Watch(ConnectionLimits(settings.max_body_bytes), self._count)
-        self._hot_routes = {
-            f"/{desk.name}/predict".encode(): HotRoute(desk, access_log=settings.access_log) for desk in self._desks
+        threads = max(1, cores.usable // settings.workers)
+        facts = {
+            "session_threads": threads,
+            "why": f"affinity {cores.affinity}, cgroup quota {cores.quota}, workers {settings.workers}",
+            "spinning": "off: a thread that waits would take the core which reads the next request",
+            "memory_arena": "off: it makes no run quicker and keeps the memory of the largest batch",
         }
+        logger.info("sessions", extra={"facts": facts})
+        catalog = load_catalog(settings.models_dir, threads)
+        self._desks = [open_desk(model, settings) for model in catalog.models.values()]
+        self._exchange = exchange
+        self._metrics = Metrics(
+            {desk.name: desk.metrics for desk in self._desks}, exchange.read_others if exchange else tuple
+        )
+        self._readiness = Readiness(catalog)
+        self._watch = Watch(ConnectionLimits(settings.max_body_bytes), self._every_second)
+        hot_routes = [HotRoute(desk, access_log=settings.access_log) for desk in self._desks]
+        self._hot_routes = HotRoutes({route.path.encode(): route for route in hot_routes})
+        coalescing = {desk.name: desk.about for desk in self._desks}
         litestar = Litestar(
-            route_handlers=[*make_page_routes(catalog, self._readiness, self._tell), *make_predict_routes(self._desks)],
+            route_handlers=[
+                *make_page_routes(catalog, coalescing, self._readiness, self._metrics.text),
+                *make_predict_routes(self._desks),
+            ],
             exception_handlers={Exception: _answer_error},
             on_startup=[self._watch.start],
             on_shutdown=[self._stop],
@@ -64,27 +82,37 @@ class Application:
         """Tells probes that the process is about to stop."""
         self._readiness.draining = True
 
-    def _count(self) -> None:
-        for desk in self._desks:
-            desk.metrics.hand_over(desk.coalescer.statistics().queued_rows)
+    def _every_second(self) -> None:
+        if self._exchange is not None and self._exchange.is_orphaned():
+            logger.error("the supervisor is gone: this worker stops")
+            signal.raise_signal(signal.SIGTERM)
+        self._publish_counts()
 
-    def _tell(self) -> bytes:
-        self._count()
-        return self._metrics.text()
+    def _publish_counts(self) -> None:
+        if self._exchange is None:
+            return
+        try:
+            self._exchange.publish(self._metrics.snapshot())
+        except OSError as error:
+            logger.warning("the other workers cannot be told what was counted: %s", error)
 
     async def _stop(self) -> None:
         await asyncio.gather(*(desk.coalescer.close() for desk in self._desks))
         self._watch.stop()
-        self._count()
+        self._publish_counts()
 
 
-def create_app(settings: Settings) -> Application:
+def create_app(settings: Settings, exchange: Exchange | None = None) -> Application:
     """Makes the application of one process.
+
+    Args:
+        settings: How to serve.
+        exchange: Where the processes of one server tell each other what they have counted, if there are several.
 
     Raises:
         NoSoundVersionError: If the models directory has nothing that can be served.
     """
-    return Application(settings)
+    return Application(settings, exchange)
 
 
 def _answer_error(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

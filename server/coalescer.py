@@ -12,13 +12,14 @@ It takes any callable that answers rows, and knows nothing of models, sessions o
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Generic
+from typing import Generic, cast
 
 from server.errors import CorollaError, DeadlineError, OverloadedError, SessionError
-from server.isolation import answer_timed
+from server.isolation import Outcomes, run_batch
 from server.pending import AnswerT, Batch, BatchReport, Limits, Pending, RowT, Statistics
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Coalescer(Generic[RowT, AnswerT]):
             report: Told of each batch once it has run.
         """
         self.limits = limits
+        self._deadline_s = limits.deadline_s
         self._run = run
         self._estimate_s = estimate_s
         self._report = report
@@ -59,6 +61,8 @@ class Coalescer(Generic[RowT, AnswerT]):
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_s = 0.0
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop
+        self._has_loop = False
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -91,9 +95,10 @@ class Coalescer(Generic[RowT, AnswerT]):
         Raises:
             OverloadedError: If the queue is full, the deadline cannot be met, or the coalescer is closed.
         """
-        loop = asyncio.get_running_loop()
-        now_s = loop.time()
-        allowed_s = self.limits.deadline_s
+        if not self._has_loop:
+            self._keep_loop()
+        now_s = self._loop.time()
+        allowed_s = self._deadline_s
         if deadline_s is not None and deadline_s < allowed_s:
             allowed_s = deadline_s
             self._admit(len(rows), allowed_s)
@@ -102,12 +107,10 @@ class Coalescer(Generic[RowT, AnswerT]):
         pending = Pending(rows, settle, now_s + allowed_s, now_s)
         self._queue.append(pending)
         self._queued_rows += len(rows)
-        self._idle.clear()
         if self._running is not None:
-            self._set_alarm(loop, pending.deadline_s)
+            self._set_alarm(pending.deadline_s)
         elif not self._flush_due:
-            self._flush_due = True
-            loop.call_soon(self._flush)
+            self._schedule()
         return pending
 
     async def answer(self, rows: Sequence[RowT], deadline_s: float | None = None) -> list[AnswerT]:
@@ -118,7 +121,9 @@ class Coalescer(Generic[RowT, AnswerT]):
             DeadlineError: If the deadline passed.
             SessionError: If a row of it could not be answered.
         """
-        future: asyncio.Future[list[AnswerT]] = asyncio.get_running_loop().create_future()
+        if not self._has_loop:
+            self._keep_loop()
+        future: asyncio.Future[list[AnswerT]] = self._loop.create_future()
 
         def settle(outcome: list[AnswerT] | CorollaError) -> None:
             if future.done():
@@ -146,6 +151,10 @@ class Coalescer(Generic[RowT, AnswerT]):
         if self._worker is not None:
             self._worker.shutdown(wait=False)
 
+    def _keep_loop(self) -> None:
+        """Keeps the running loop, since to ask for it is a system call each time (CPython 3.11)."""
+        self._loop, self._has_loop = asyncio.get_running_loop(), True
+
     def _admit(self, rows: int, allowed_s: float) -> None:
         if self._closed:
             raise OverloadedError("the server is stopping", "closing", 1.0)
@@ -159,21 +168,19 @@ class Coalescer(Generic[RowT, AnswerT]):
     def _flush(self) -> None:
         """Takes one batch and runs it; what is left waits for the next turn, so that the loop can read meanwhile."""
         self._flush_due = False
-        batch = self._take()
+        batch = self._take(self._loop.time())
         if not batch.rows:
             self._continue()
         elif self._worker is None:
-            self._deliver(batch, *answer_timed(self._run, batch.rows))
+            self._deliver(batch, run_batch(self._run, batch.rows))
         else:
             self._running = batch
-            loop = asyncio.get_running_loop()
-            self._set_alarm(loop, min(pending.deadline_s for pending, _ in batch.parts))
-            done = self._worker.submit(answer_timed, self._run, batch.rows)
-            done.add_done_callback(lambda ended: loop.call_soon_threadsafe(self._hand_back, batch, ended))
+            self._set_alarm(min(pending.deadline_s for pending, _ in batch.parts))
+            done = self._worker.submit(run_batch, self._run, batch.rows)
+            done.add_done_callback(lambda ended: self._loop.call_soon_threadsafe(self._hand_back, batch, ended))
 
-    def _take(self) -> Batch[RowT, AnswerT]:
+    def _take(self, now_s: float) -> Batch[RowT, AnswerT]:
         """Fills a batch from the front of the queue; a pending with more rows than a slice goes back to its end."""
-        now_s = asyncio.get_running_loop().time()
         batch: Batch[RowT, AnswerT] = Batch([], [], self._queue[0].submitted_s if self._queue else now_s)
         room = self.limits.max_batch_rows
         while self._queue and room:
@@ -200,69 +207,80 @@ class Coalescer(Generic[RowT, AnswerT]):
             self._settle(pending, [])
         return end - start
 
-    def _hand_back(
-        self, batch: Batch[RowT, AnswerT], ended: "Future[tuple[list[AnswerT | SessionError], float]]"
-    ) -> None:
+    def _hand_back(self, batch: Batch[RowT, AnswerT], ended: "Future[Outcomes[AnswerT]]") -> None:
         self._running = None
-        self._deliver(batch, *ended.result())
+        self._deliver(batch, ended.result())
 
-    def _deliver(self, batch: Batch[RowT, AnswerT], outcomes: list[AnswerT | SessionError], run_s: float) -> None:
-        now_s = asyncio.get_running_loop().time()
-        self._report(BatchReport(len(batch.rows), len(batch.parts), max(0.0, now_s - run_s - batch.oldest_s), run_s))
-        start = 0
+    def _deliver(self, batch: Batch[RowT, AnswerT], outcomes: Outcomes[AnswerT]) -> None:
+        # The loop's own clock stands still while it runs this.
+        start_s = time.perf_counter()
+        waited_s = self._loop.time() - batch.oldest_s - (0.0 if self._worker is None else outcomes.run_s)
+        answers, start = cast(list[AnswerT], outcomes.of_rows), 0
         for pending, count in batch.parts:
             if not pending.settled:
-                self._collect(pending, outcomes[start : start + count])
+                self._collect(pending, answers[start : start + count], all_answered=outcomes.all_answered)
             start += count
+        settle_s = time.perf_counter() - start_s
+        self._report(BatchReport(len(batch.rows), len(batch.parts), max(0.0, waited_s), outcomes.run_s, settle_s))
         self._continue()
 
-    def _collect(self, pending: Pending[RowT, AnswerT], outcomes: list[AnswerT | SessionError]) -> None:
-        """Adds a slice's outcomes to its pending, and settles that where it was the last or one is an error."""
-        for outcome in outcomes:
-            if isinstance(outcome, SessionError):
-                self._settle(pending, outcome)
-                return
-            pending.answers.append(outcome)
-        if len(pending.answers) == len(pending.rows):
-            self._settle(pending, pending.answers)
+    def _collect(self, pending: Pending[RowT, AnswerT], answers: list[AnswerT], *, all_answered: bool) -> None:
+        """Adds a slice's answers to its pending, and settles that where it was the last or one is an error."""
+        if not all_answered:
+            for answer in answers:
+                if isinstance(answer, SessionError):
+                    self._settle(pending, answer)
+                    return
+        if pending.answers is not None:
+            answers = pending.answers + answers
+        if len(answers) == len(pending.rows):
+            self._settle(pending, answers)
+        else:
+            pending.answers = answers
 
     def _continue(self) -> None:
         """Sees to what is left: another flush, or rest."""
         if self._queue:
             if not self._flush_due:
-                self._flush_due = True
-                asyncio.get_running_loop().call_soon(self._flush)
+                self._schedule()
         else:
             self._idle.set()
             if self._alarm is not None:
                 self._alarm.cancel()
                 self._alarm = None
 
-    def _set_alarm(self, loop: asyncio.AbstractEventLoop, deadline_s: float) -> None:
+    def _schedule(self) -> None:
+        self._flush_due = True
+        self._idle.clear()
+        self._loop.call_soon(self._flush)
+
+    def _set_alarm(self, deadline_s: float) -> None:
         if self._alarm is not None:
             if self._alarm_s <= deadline_s:
                 return
             self._alarm.cancel()
         self._alarm_s = deadline_s
-        self._alarm = loop.call_at(deadline_s, self._ring)
+        self._alarm = self._loop.call_at(deadline_s, self._ring)
 
     def _ring(self) -> None:
         """Expires what is past its deadline, queued or running, and sets the alarm for the next."""
         self._alarm = None
-        loop = asyncio.get_running_loop()
         running = [pending for pending, _ in self._running.parts] if self._running else []
         waiting = [pending for pending in (*running, *self._queue) if not pending.settled]
         for pending in waiting:
-            if pending.deadline_s <= loop.time():
+            if pending.deadline_s <= self._loop.time():
                 self._expire(pending)
         if left := [pending.deadline_s for pending in waiting if not pending.settled]:
-            self._set_alarm(loop, min(left))
+            self._set_alarm(min(left))
 
     def _expire(self, pending: Pending[RowT, AnswerT]) -> None:
         self._settle(pending, DeadlineError("the deadline passed before there was an answer"))
 
     def _settle(self, pending: Pending[RowT, AnswerT], outcome: list[AnswerT] | CorollaError) -> None:
-        self._end(pending)
+        if pending.taken_rows == len(pending.rows):
+            pending.settled = True
+        else:
+            self._end(pending)
         try:
             pending.settle(outcome)
         except Exception:

@@ -63,7 +63,7 @@ class Codec:
             row = self._to_row(self._row.decode(body))
         except _UNREADABLE:
             raise self._explain_row(body) from None
-        if self._may_repeat(body):
+        if body.count(b":") != self._colons or b"\\" in body:
             _refuse(_repeated(body))
         return row
 

@@ -8,9 +8,10 @@ import attrs
 from server.catalog import Model
 from server.coalescer import Coalescer
 from server.codec import Codec
-from server.cost import choose_limits, measure
+from server.cost import Cost, choose_limits, measure
 from server.errors import DeadlineError, OverloadedError
-from server.metrics import Metrics, ModelMetrics
+from server.metrics import ModelMetrics
+from server.pending import Limits
 from server.replies import Reply, reply_to
 from server.settings import Settings
 from server.signature import Answer, Row
@@ -27,12 +28,14 @@ class Desk:
         codec: Its wire format.
         coalescer: What answers its rows.
         metrics: Its instruments.
+        about: In words, what a run costs and how requests are coalesced.
     """
 
     name: str
     codec: Codec
     coalescer: Coalescer[Row, Answer]
     metrics: ModelMetrics
+    about: str
 
     def refuse(self, error: Exception) -> Reply:
         """Gives the reply to an error, and counts it where it is for want of time."""
@@ -43,7 +46,7 @@ class Desk:
         return reply_to(error)
 
 
-def open_desk(model: Model, settings: Settings, metrics: Metrics) -> Desk:
+def open_desk(model: Model, settings: Settings) -> Desk:
     """Measures what the model costs, chooses how its requests are coalesced, and says so in the log."""
     manifest = model.manifest
     row = model.codec.decode_row(manifest.golden[0].to_request())
@@ -56,8 +59,7 @@ def open_desk(model: Model, settings: Settings, metrics: Metrics) -> Desk:
     )
     # No batch is larger than the ones in which the model was proven equal.
     limits = attrs.evolve(chosen, max_batch_rows=min(chosen.max_batch_rows, manifest.parity.max_batch_rows))
-    instruments = ModelMetrics(metrics, manifest.name)
-    instruments.describe(cost, limits, why)
+    metrics = ModelMetrics(cost, limits, why, lambda: coalescer.statistics().queued_rows)
     facts = {
         "model": manifest.name,
         "batch_us": round(cost.batch_s * 1e6, 1),
@@ -68,8 +70,16 @@ def open_desk(model: Model, settings: Settings, metrics: Metrics) -> Desk:
     }
     logger.info("coalescing", extra={"facts": facts})
     estimate_s = _estimate(cost.batch_s, cost.row_s, limits.max_batch_rows)
-    coalescer = Coalescer(model.session.run, limits, estimate_s, instruments.report)
-    return Desk(manifest.name, model.codec, coalescer, instruments)
+    coalescer = Coalescer(model.session.run, limits, estimate_s, metrics.report)
+    return Desk(manifest.name, model.codec, coalescer, metrics, _about(cost, limits, why))
+
+
+def _about(cost: Cost, limits: Limits, why: str) -> str:
+    together = "each row runs by itself"
+    if limits.max_batch_rows > 1:
+        place = "a thread of their own" if limits.on_worker else "the event loop"
+        together = f"up to {limits.max_batch_rows} rows run together, on {place}"
+    return f"A run takes {cost.batch_s * 1e6:.1f} us and {cost.row_s * 1e6:.2f} us a row; {together} ({why})."
 
 
 def _estimate(batch_s: float, row_s: float, max_batch_rows: int) -> Callable[[int], float]:

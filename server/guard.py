@@ -6,7 +6,7 @@ the bytes of each, and Corolla's own body for a request that is no HTTP. One tim
 What it leans on in uvicorn (0.54), beside `asyncio.Protocol`'s own methods: the constructor's arguments;
 ``on_message_begin``, ``on_url``, ``on_header``, ``on_headers_complete``, ``on_body``, ``on_message_complete``;
 ``send_400_response``, ``_unset_keepalive_if_required``; the attributes ``parser``, ``transport``, ``cycle``,
-``headers``, ``url`` and ``server_state.default_headers``.
+``headers``, ``url`` and ``server_state.default_headers``; that a ``cycle`` writes to its ``transport``.
 `tests/server/test_uvicorn.py` fails in plain words when these move.
 """
 
@@ -19,6 +19,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from server.cork import Cork
 from server.errors import BodyTooLargeError
 from server.replies import Reply, render, reply_to
 from server.watch import Watch
@@ -33,7 +34,27 @@ STOP_S = 0.1
 
 
 class Guard(HttpToolsProtocol):
-    """One connection."""
+    """One connection.
+
+    Its own attributes are slots, quicker to reach than the many that uvicorn's protocol keeps in a dictionary.
+    """
+
+    __slots__ = (
+        "_ahead",
+        "_awaits",
+        "_begun",
+        "_body_bytes",
+        "_cork",
+        "_declared_bytes",
+        "_due_s",
+        "_fed_bytes",
+        "_head_bytes",
+        "_limits",
+        "_refused",
+        "_stopping",
+        "_upgrading",
+        "_watch",
+    )
 
     def __init__(
         self,
@@ -45,11 +66,12 @@ class Guard(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._watch: Watch = app_state[WATCH]
         self._limits = self._watch.limits
-        self._awaits: Literal["request", "headers", "body", "nothing"] = "request"
+        self._awaits: Literal["request", "headers", "body", "nothing", "end"] = "request"
         self._due_s = 0.0
         self._fed_bytes = 0
         self._head_bytes = 0
         self._declared_bytes = 0
+        self._cork: Cork
         self._body_bytes = 0
         self._upgrading = False
         self._ahead = self.cycle
@@ -60,6 +82,7 @@ class Guard(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Begins to wait for a first request."""
         super().connection_made(transport)
+        self._cork = Cork(transport, self.loop)
         self._watch.connections.add(self)
         self._await("request", self._limits.header_s)
 
@@ -158,6 +181,7 @@ class Guard(HttpToolsProtocol):
     def begin_request(self) -> None:
         """Takes up a request whose headers are complete."""
         super().on_headers_complete()
+        self.cycle.transport = self._cork  # type: ignore[assignment]  # it has what a cycle asks of a transport
 
     def take_body(self, body: bytes) -> None:
         """Takes up a part of a request's body."""
@@ -193,7 +217,7 @@ class Guard(HttpToolsProtocol):
         """Answers what is no HTTP, in Corolla's own way."""
         self._refuse(_error(400, f"the request is not valid HTTP: {msg}"))
 
-    def _await(self, what: Literal["request", "headers", "body"], limit_s: float) -> None:
+    def _await(self, what: Literal["request", "headers", "body", "end"], limit_s: float) -> None:
         self._awaits = what
         self._due_s = self._watch.now_s + limit_s
 
@@ -222,13 +246,13 @@ class Guard(HttpToolsProtocol):
         elif self.pipeline and self._begun:
             self.pipeline.popleft()  # the refused request itself, the last that was queued
             self._ahead.keep_alive = False
-            self._await("request", self._limits.body_s)
+            self._await("end", self._limits.body_s)
         elif not (self._begun or self.is_idle()):
             self.cycle.keep_alive = False
-            self._await("request", self._limits.body_s)
+            self._await("end", self._limits.body_s)
         else:
             self._abandon()
-            self._await("request", LINGER_S)
+            self._await("end", LINGER_S)
             self.transport.write(render(reply, self.server_state.default_headers, keep_alive=False))
             self.transport.write_eof()
 

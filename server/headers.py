@@ -3,7 +3,7 @@
 It knows nothing of bodies or models.
 """
 
-from collections.abc import Iterable
+import functools
 
 from server.errors import InvalidHeaderError, MediaTypeError
 
@@ -12,8 +12,11 @@ _JSON = frozenset({b"application/json", b"application/json;charset=utf-8"})
 _MAX_DEADLINE_MS = 3_600_000
 
 
-def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
+@functools.lru_cache(maxsize=128)
+def read_headers(headers: tuple[tuple[bytes, bytes], ...]) -> float | None:
     """Checks that the body is plain JSON and reads the deadline that the client sets.
+
+    A client mostly sends the same headers again, and they are read once.
 
     Args:
         headers: Names in lower case, and values.

@@ -3,7 +3,9 @@
 import logging
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
+
+import attrs
 
 from server.errors import SessionError
 
@@ -13,22 +15,42 @@ RowT = TypeVar("RowT")
 AnswerT = TypeVar("AnswerT")
 
 
-def answer_each(run: Callable[[list[RowT]], list[AnswerT]], rows: list[RowT]) -> list[AnswerT | SessionError]:
-    """Answers a batch such that a row at fault fails alone: a batch that fails is halved until that row is found.
+@attrs.frozen
+class Outcomes(Generic[AnswerT]):
+    """What became of a batch.
 
-    Returns:
-        For each row its answer, or the error that it causes by itself.
+    Attributes:
+        of_rows: For each row its answer, or the error that it causes by itself.
+        all_answered: Whether none of them is an error.
+        run_s: How long it took.
     """
+
+    of_rows: list[AnswerT | SessionError]
+    all_answered: bool
+    run_s: float
+
+
+def run_batch(run: Callable[[list[RowT]], list[AnswerT]], rows: list[RowT]) -> Outcomes[AnswerT]:
+    """Answers a batch such that a row at fault fails alone: a batch that fails is halved until that row is found."""
+    start_s = time.perf_counter()
     try:
-        return _checked(run, rows)
-    except Exception as error:
-        if len(rows) > 1:
-            middle = len(rows) // 2
-            return answer_each(run, rows[:middle]) + answer_each(run, rows[middle:])
-        if isinstance(error, SessionError):
-            return [error]
-        logger.exception("a row could not be answered")
-        return [SessionError(f"the model could not answer: {type(error).__name__}")]
+        of_rows, all_answered = _checked(run, rows), True
+    except Exception as error:  # noqa: BLE001  whatever a model raises, each client is owed an outcome
+        of_rows, all_answered = _isolate(run, rows, error), False
+    return Outcomes(of_rows, all_answered, time.perf_counter() - start_s)
+
+
+def _isolate(
+    run: Callable[[list[RowT]], list[AnswerT]], rows: list[RowT], error: Exception
+) -> list[AnswerT | SessionError]:
+    """Answers the halves of a batch that has failed; a row that fails by itself is at fault."""
+    if len(rows) > 1:
+        middle = len(rows) // 2
+        return run_batch(run, rows[:middle]).of_rows + run_batch(run, rows[middle:]).of_rows
+    if isinstance(error, SessionError):
+        return [error]
+    logger.error("a row could not be answered", exc_info=error)
+    return [SessionError(f"the model could not answer: {type(error).__name__}")]
 
 
 def _checked(run: Callable[[list[RowT]], list[AnswerT]], rows: list[RowT]) -> list[AnswerT | SessionError]:
@@ -36,12 +58,3 @@ def _checked(run: Callable[[list[RowT]], list[AnswerT]], rows: list[RowT]) -> li
     if len(answers) != len(rows):
         raise SessionError(f"expected {len(rows)} answers, got {len(answers)}")
     return list(answers)
-
-
-def answer_timed(
-    run: Callable[[list[RowT]], list[AnswerT]], rows: list[RowT]
-) -> tuple[list[AnswerT | SessionError], float]:
-    """Does as `answer_each`, and tells how long it took, in seconds."""
-    start_s = time.perf_counter()
-    outcomes = answer_each(run, rows)
-    return outcomes, time.perf_counter() - start_s

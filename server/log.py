@@ -24,7 +24,8 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure() -> None:
-    """Sends every logger of the process, uvicorn's and Litestar's too, to standard error as JSON lines."""
+    """Sends every logger of the process, uvicorn's and Litestar's too, and warnings to standard error as JSON lines."""
+    logging.captureWarnings(capture=True)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

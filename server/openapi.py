@@ -5,6 +5,7 @@ Version 3.0 of the format, since that is what the bundled Swagger UI reads
 are plain ASGI; so the document is made from the signatures. It knows nothing of HTTP.
 """
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -41,8 +42,13 @@ _ERRORS = {
 }
 
 
-def make_document(catalog: Catalog) -> Document:
-    """Makes the document of everything that this server answers."""
+def make_document(catalog: Catalog, coalescing: Mapping[str, str]) -> Document:
+    """Makes the document of everything that this server answers.
+
+    Args:
+        catalog: The loaded models.
+        coalescing: In words, how the requests of each are coalesced, by the model's name.
+    """
     paths: Document = {}
     for model in catalog.models.values():
         paths |= _model_paths(model)
@@ -59,6 +65,7 @@ def make_document(catalog: Catalog) -> Document:
             "version": "1",
             "description": f"Compiled models, proven equal to their estimators (onnxruntime {version('onnxruntime')}).",
         },
+        "tags": [{"name": name, "description": coalescing[name]} for name in catalog.models],
         "paths": paths,
         "components": {"schemas": {"Error": _ERROR_SCHEMA}},
     }

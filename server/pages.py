@@ -4,7 +4,7 @@ Most of what they say is made once at start. They know nothing of predictions.
 """
 
 import http
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +67,13 @@ class Readiness:
 
 
 def make_page_routes(
-    catalog: Catalog, readiness: Readiness, tell_metrics: Callable[[], bytes]
+    catalog: Catalog, coalescing: Mapping[str, str], readiness: Readiness, tell_metrics: Callable[[], bytes]
 ) -> Sequence[HTTPRouteHandler]:
     """Makes the routes that tell about the server, all of them GET and HEAD.
 
     Args:
         catalog: The loaded models.
+        coalescing: In words, how the requests of each are coalesced, by the model's name.
         readiness: Whether the process should be sent requests.
         tell_metrics: Gives the metrics as Prometheus text.
     """
@@ -82,7 +83,7 @@ def make_page_routes(
         _json_page("/healthz", {"status": "alive"}),
         _page("/readyz", readiness.tell),
         _page("/metrics", lambda: Response(tell_metrics(), media_type=CONTENT_TYPE)),
-        _json_page("/openapi.json", make_document(catalog)),
+        _json_page("/openapi.json", make_document(catalog, coalescing)),
         _page("/docs", lambda: Response(_DOCS, media_type="text/html")),
         _page("/docs/page.js", lambda: Response(_DOCS_SCRIPT, media_type="text/javascript")),
         *(_asset(name, media_type) for name, media_type in _ASSETS.items()),

@@ -20,7 +20,7 @@ class Pending(Generic[RowT, AnswerT]):
         settle: The one thing that settles it: takes the answers in order, or the error; called at most once.
         deadline_s: When it is no longer wanted, on the loop's clock.
         submitted_s: When it was queued, on the loop's clock.
-        answers: What has been answered so far.
+        answers: What has been answered so far, where that is not all of it.
         taken_rows: How many of its rows batches have taken.
         settled: Whether it is over: answered, failed, expired or cancelled.
     """
@@ -29,7 +29,7 @@ class Pending(Generic[RowT, AnswerT]):
     settle: Callable[[list[AnswerT] | CorollaError], None]
     deadline_s: float
     submitted_s: float
-    answers: list[AnswerT] = attrs.field(factory=list)
+    answers: list[AnswerT] | None = None
     taken_rows: int = 0
     settled: bool = False
 
@@ -58,12 +58,14 @@ class BatchReport:
         requests: The pendings that had rows in it.
         queue_s: How long the oldest of them had waited.
         run_s: How long the run took.
+        settle_s: How long it took to hand all the answers over: on the lane, to encode and write them.
     """
 
     rows: int
     requests: int
     queue_s: float
     run_s: float
+    settle_s: float
 
 
 @attrs.frozen

@@ -54,8 +54,6 @@ class Watch:
         self.connections: set[Watched] = set()
         self._every_second = every_second
         self._timer: asyncio.TimerHandle
-        self._head_headers: list[tuple[bytes, bytes]] | None = None
-        self._head = b""
 
     def start(self) -> None:
         """Sweeps from now on, on the running loop."""
@@ -66,13 +64,6 @@ class Watch:
     def stop(self) -> None:
         """Sweeps no more, once it has been started."""
         self._timer.cancel()
-
-    def head_of_200(self, default_headers: list[tuple[bytes, bytes]]) -> bytes:
-        """Gives the first lines of a 200; uvicorn makes a new list of headers each second, for their date."""
-        if default_headers is not self._head_headers:
-            self._head_headers = default_headers
-            self._head = b"HTTP/1.1 200 OK\r\n" + b"".join(b"%s: %s\r\n" % header for header in default_headers)
-        return self._head
 
     def _sweep(self) -> None:
         self.start()

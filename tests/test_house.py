@@ -14,7 +14,7 @@ MAY_IMPORT = {"training": {"training"}, "server": {"server"}, "convert": {"conve
 
 # From left to right, as the files of `server` may know each other: each its predecessors only.
 SERVER_ORDER = (
-    ("errors", "host", "log", "access_log", "watch"),
+    ("errors", "host", "log", "access_log", "watch", "heads", "exchange", "cork"),
     ("signature", "headers", "pending", "isolation"),
     ("manifest", "session", "codec", "coalescer", "cost"),
     ("repository", "settings", "metrics"),
@@ -22,6 +22,7 @@ SERVER_ORDER = (
     ("openapi", "desk", "guard"),
     ("routes", "pages", "lane"),
     ("app",),
+    ("process",),
     ("__main__",),
 )
 NEVER_LOADED = ("sklearn", "pandas", "skl2onnx", "onnx", "joblib", "skops", "scipy", "training", "convert")

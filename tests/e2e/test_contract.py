@@ -1,6 +1,7 @@
 """What a client is promised, asked of a real process over a real socket."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -290,6 +291,15 @@ def test_the_document_shows_each_models_fields_labels_and_a_true_example(client:
             client.post(path, json=example).json()
             == shown["responses"]["200"]["content"]["application/json"]["example"]
         )
+
+
+def test_the_document_tells_what_a_run_of_each_model_costs(client: httpx.Client) -> None:
+    (tag,) = client.get("/openapi.json").json()["tags"]
+    assert tag["name"] == "iris"
+    assert re.fullmatch(
+        r"A run takes [0-9.]+ us and [0-9.]+ us a row; up to [0-9]+ rows run together, on .* \(measured\)\.",
+        tag["description"],
+    )
 
 
 def test_every_documented_get_route_answers(client: httpx.Client) -> None:

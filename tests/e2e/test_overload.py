@@ -49,7 +49,9 @@ def ask(client: httpx.Client) -> httpx.Response:
 
 
 def test_beyond_the_queues_bound_requests_are_refused_and_the_others_answered(slow: ServerProcess) -> None:
-    with httpx.Client(base_url=slow.url, timeout=30) as client, ThreadPoolExecutor(40) as threads:
+    # As many connections kept as there are threads: one beyond them is closed by httpx while another thread reads it.
+    kept = httpx.Limits(max_keepalive_connections=40)
+    with httpx.Client(base_url=slow.url, timeout=30, limits=kept) as client, ThreadPoolExecutor(40) as threads:
         responses = list(threads.map(lambda _: ask(client), range(200)))
         statuses = Counter(response.status_code for response in responses)
         assert set(statuses) == {200, 503}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from server.coalescer import Coalescer
 from server.errors import CorollaError, DeadlineError, OverloadedError, SessionError
-from server.isolation import answer_each
+from server.isolation import run_batch
 from server.pending import BatchReport, Limits
 from tests.fakes import ClockLoop
 
@@ -201,7 +201,7 @@ def test_a_run_that_gives_another_number_of_answers_than_rows_has_failed() -> No
     def drop_the_first(rows: list[int]) -> list[int]:
         return rows[1:]
 
-    assert [str(outcome) for outcome in answer_each(drop_the_first, [1, 2])] == ["expected 1 answers, got 0"] * 2
+    assert [str(outcome) for outcome in run_batch(drop_the_first, [1, 2]).of_rows] == ["expected 1 answers, got 0"] * 2
 
 
 def test_beyond_the_queues_bound_a_request_is_refused_at_once() -> None:

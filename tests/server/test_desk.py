@@ -12,16 +12,16 @@ from tests.conftest import Workshop
 
 def test_a_model_that_is_not_batch_invariant_answers_each_row_by_itself(iris_workshop: Workshop) -> None:
     model = load_catalog(iris_workshop.models_dir, threads=1).models["iris"]
-    metrics = Metrics()
-    open_desk(model, Settings(), metrics)
-    assert b'mode="off"' not in metrics.text()
-    desk = open_desk(attrs.evolve(model, batch_invariant=False), Settings(max_batch_rows=8), metrics)
+    desk = open_desk(model, Settings())
+    assert b'mode="off"' not in Metrics({"iris": desk.metrics}).text()
+    desk = open_desk(attrs.evolve(model, batch_invariant=False), Settings(max_batch_rows=8))
     assert desk.coalescer.limits.max_batch_rows == 1
-    assert b"answers change with the batch by more than the certificate's tolerance" in metrics.text()
+    told = Metrics({"iris": desk.metrics}).text()
+    assert b"answers change with the batch by more than the certificate's tolerance" in told
+    assert "each row runs by itself (answers change" in desk.about
 
 
 @pytest.mark.parametrize(("asked", "rows"), [(8, 8), (65_536, 1024)])
 def test_no_batch_is_larger_than_the_largest_that_was_proven(iris_workshop: Workshop, asked: int, rows: int) -> None:
     model = load_catalog(iris_workshop.models_dir, threads=1).models["iris"]
-    desk = open_desk(model, Settings(max_batch_rows=asked), Metrics())
-    assert desk.coalescer.limits.max_batch_rows == rows
+    assert open_desk(model, Settings(max_batch_rows=asked)).coalescer.limits.max_batch_rows == rows

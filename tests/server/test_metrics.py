@@ -1,59 +1,102 @@
-"""What happened is told in Prometheus's format, once each."""
+"""What happened is told in Prometheus's format, once each, and for all workers together."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Histogram
 
 from server.cost import Cost
-from server.metrics import Metrics, ModelMetrics
+from server.metrics import STAGE_BUCKETS_US, Metrics, ModelMetrics, Tally
 from server.pending import BatchReport, Limits
+
+
+def instruments(limits: Limits = Limits(256, 9, 1.0, on_worker=False), queued: int = 5) -> ModelMetrics:  # noqa: B008  a frozen value
+    return ModelMetrics(Cost(0.25, 0.5), limits, "measured", lambda: queued)
 
 
 def lines(metrics: Metrics) -> set[str]:
     return {line for line in metrics.text().decode().splitlines() if not line.startswith("#")}
 
 
-def test_counted_requests_are_handed_over_once() -> None:
-    metrics = Metrics()
-    iris = ModelMetrics(metrics, "iris")
+def test_counted_requests_are_told_however_often_one_asks() -> None:
+    iris = instruments()
+    metrics = Metrics({"iris": iris})
     iris.outcomes["predict", 200] += 3
     iris.outcomes["predict", 422] += 1
     iris.rejections["queue_full"] += 2
     for _ in range(2):
-        iris.hand_over(queued_rows=5)
-    assert {
-        'corolla_requests_total{model="iris",outcome="200",route="predict"} 3.0',
-        'corolla_requests_total{model="iris",outcome="422",route="predict"} 1.0',
-        'corolla_rejected_total{model="iris",reason="queue_full"} 2.0',
-        'corolla_queue_rows{model="iris"} 5.0',
-    } <= lines(metrics)
+        assert {
+            'corolla_requests_total{model="iris",outcome="200",route="predict"} 3.0',
+            'corolla_requests_total{model="iris",outcome="422",route="predict"} 1.0',
+            'corolla_rejected_total{model="iris",reason="queue_full"} 2.0',
+            'corolla_queue_rows{model="iris"} 5.0',
+        } <= lines(metrics)
 
 
 def test_a_batch_is_told_by_its_rows_and_its_stages_in_microseconds() -> None:
-    metrics = Metrics()
-    iris = ModelMetrics(metrics, "iris")
+    iris = instruments()
     iris.parsed, iris.parse_s = 4, 12e-6
-    iris.report(BatchReport(rows=4, requests=4, queue_s=60e-6, run_s=30e-6))
-    iris.encoded, iris.encode_s = 4, 8e-6
-    iris.report(BatchReport(rows=1, requests=1, queue_s=0.0, run_s=10e-6))
-    told = lines(metrics)
+    iris.encode_s = 4e-6
+    iris.report(BatchReport(rows=4, requests=4, queue_s=60e-6, run_s=30e-6, settle_s=16e-6))
+    iris.report(BatchReport(rows=1, requests=1, queue_s=0.0, run_s=10e-6, settle_s=2e-6))
     assert {
         'corolla_rows_total{model="iris"} 5.0',
         'corolla_batches_total{model="iris"} 2.0',
         'corolla_batch_rows_sum{model="iris"} 5.0',
         'corolla_stage_us_count{model="iris",stage="parse"} 1.0',
-        'corolla_stage_us_count{model="iris",stage="encode"} 1.0',
-        'corolla_stage_us_bucket{le="5.0",model="iris",stage="parse"} 1.0',
-        'corolla_stage_us_bucket{le="20.0",model="iris",stage="run"} 1.0',
-        'corolla_stage_us_bucket{le="100.0",model="iris",stage="queue"} 2.0',
-    } <= told
+        'corolla_stage_us_sum{model="iris",stage="encode"} 7.0',
+        'corolla_stage_us_bucket{le="5",model="iris",stage="parse"} 1.0',
+        'corolla_stage_us_bucket{le="20",model="iris",stage="run"} 1.0',
+        'corolla_stage_us_bucket{le="100",model="iris",stage="queue"} 2.0',
+        'corolla_stage_us_bucket{le="+Inf",model="iris",stage="queue"} 2.0',
+    } <= lines(Metrics({"iris": iris}))
 
 
-def test_how_requests_are_coalesced_is_told_with_its_cost() -> None:
-    metrics = Metrics()
-    for name, limits, mode in (
-        ("a", Limits(256, 9, 1.0, on_worker=False), "inline"),
-        ("b", Limits(32, 9, 1.0, on_worker=True), "worker"),
-        ("c", Limits(1, 9, 1.0, on_worker=True), "off"),
-    ):
-        ModelMetrics(metrics, name).describe(Cost(0.25, 0.5), limits, "measured")
-        told = lines(metrics)
-        assert f'corolla_coalescing{{mode="{mode}",model="{name}",why="measured"}} {limits.max_batch_rows}.0' in told
-        assert f'corolla_cost_us{{model="{name}",part="batch"}} 250000.0' in told
-        assert f'corolla_cost_us{{model="{name}",part="row"}} 500000.0' in told
+@given(st.lists(st.floats(0, 2e6), max_size=50))
+def test_a_tally_counts_into_the_buckets_that_prometheus_would(numbers: list[float]) -> None:
+    registry = CollectorRegistry()
+    peer = Histogram("peer", "The same numbers.", buckets=STAGE_BUCKETS_US, registry=registry)
+    tally = Tally.of(STAGE_BUCKETS_US)
+    for number in numbers:
+        peer.observe(number)
+        tally.add(number)
+    (family,) = registry.collect()
+    told = [sample.value for sample in family.samples if sample.name == "peer_bucket"]
+    assert [count for _, count in tally.cumulated()] == told
+    assert tally.total == pytest.approx(sum(numbers))
+
+
+@pytest.mark.parametrize(
+    ("limits", "mode"),
+    [
+        (Limits(256, 9, 1.0, on_worker=False), "inline"),
+        (Limits(32, 9, 1.0, on_worker=True), "worker"),
+        (Limits(1, 9, 1.0, on_worker=True), "off"),
+    ],
+)
+def test_how_requests_are_coalesced_is_told_with_its_cost(limits: Limits, mode: str) -> None:
+    told = lines(Metrics({"a": instruments(limits)}))
+    assert f'corolla_coalescing{{mode="{mode}",model="a",why="measured"}} {limits.max_batch_rows}.0' in told
+    assert 'corolla_cost_us{model="a",part="batch"} 250000.0' in told
+    assert 'corolla_cost_us{model="a",part="row"} 500000.0' in told
+
+
+def test_what_other_workers_counted_is_added_and_a_dead_ones_queue_is_not() -> None:
+    counted = []
+    for _ in range(2):
+        other = instruments()
+        other.outcomes["predict", 200] += 10
+        other.rejections["expired"] += 1
+        other.report(BatchReport(rows=8, requests=8, queue_s=0.0, run_s=10e-6, settle_s=2e-6))
+        counted.append(Metrics({"iris": other}).snapshot())
+    own = instruments()
+    own.outcomes["predict", 200] += 1
+    metrics = Metrics({"iris": own}, lambda: [(counted[0], True), (counted[1], False)])
+    for _ in range(2):
+        assert {
+            'corolla_requests_total{model="iris",outcome="200",route="predict"} 21.0',
+            'corolla_rejected_total{model="iris",reason="expired"} 2.0',
+            'corolla_rows_total{model="iris"} 16.0',
+            'corolla_stage_us_count{model="iris",stage="run"} 2.0',
+            'corolla_queue_rows{model="iris"} 10.0',
+        } <= lines(metrics)

@@ -2,12 +2,15 @@
 
 import asyncio
 import inspect
+import re
 from collections.abc import Iterator
 
 import pytest
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
+
+from server.cork import Cork
 
 METHODS = (
     "connection_made",
@@ -35,10 +38,14 @@ ATTRIBUTES = (
     "scope",
     "server_state",
     "timeout_keep_alive",
+    "timeout_keep_alive_task",
     "transport",
     "url",
 )
-CYCLE_ATTRIBUTES = ("disconnected", "keep_alive", "message_event", "response_complete", "response_started")
+CYCLE_ATTRIBUTES = (
+    *("disconnected", "keep_alive", "message_event", "response_complete", "response_started"),
+    "transport",
+)
 MOVED = "uvicorn {} has no {} any more, which server/guard.py and server/lane.py lean on: see their docstrings"
 
 
@@ -64,6 +71,11 @@ def test_the_protocol_is_made_with_the_same_arguments() -> None:
     )
 
 
+def test_a_cycle_asks_of_its_transport_what_the_cork_has() -> None:
+    asked = set(re.findall(r"self\.transport\.(\w+)", inspect.getsource(RequestResponseCycle)))
+    assert asked <= {name for name in dir(Cork) if not name.startswith("_")}, MOVED.format(uvicorn.__version__, asked)
+
+
 @pytest.mark.parametrize("name", CYCLE_ATTRIBUTES)
-def test_a_cycle_has_what_the_lanes_ticket_stands_in_for(name: str) -> None:
+def test_a_cycle_has_what_the_lanes_ticket_stands_in_for_and_the_guard_sets(name: str) -> None:
     assert f"self.{name}" in inspect.getsource(RequestResponseCycle.__init__), MOVED.format(uvicorn.__version__, name)

@@ -1,0 +1,71 @@
+"""Several workers are one server: they share a socket and a count, and none outlives the one that watches over them."""
+
+import re
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from server.repository import MODEL_FILE
+from tests.conftest import IRIS_ROW, Workshop
+from tests.server_process import STOP_S, ServerProcess, read_log, serving, start, wait_for
+
+WORKERS = 2
+
+
+def workers_of(server: ServerProcess) -> set[int]:
+    """Gives the workers that have begun to serve, by process id."""
+    told = [re.search(r"Started server process \[(\d+)\]", line["message"]) for line in server.log()]
+    return {int(match[1]) for match in told if match}
+
+
+@pytest.fixture
+def server(iris_workshop: Workshop) -> Iterator[ServerProcess]:
+    with serving(iris_workshop.models_dir, "--workers", str(WORKERS)) as running:
+        wait_for("all workers", lambda: len(workers_of(running)) == WORKERS)
+        yield running
+
+
+def answered(server: ServerProcess) -> float:
+    text = httpx.get(f"{server.url}/metrics").text
+    return sum(float(count) for count in re.findall(r"^corolla_requests_total\{.*\} (\S+)$", text, re.MULTILINE))
+
+
+def test_all_workers_answer_and_any_of_them_tells_what_all_have_counted(server: ServerProcess) -> None:
+    for _ in range(40):
+        response = httpx.post(f"{server.url}/iris/predict", json=dict(IRIS_ROW))
+        assert response.json() == {"output": "Iris-virginica", "model_name": "log_reg_1"}
+    wait_for("the count of both", lambda: answered(server) == 40)
+    assert server.stop() == 0
+
+
+def test_workers_do_not_outlive_the_one_that_watches_over_them(server: ServerProcess) -> None:
+    workers = [psutil.Process(pid) for pid in workers_of(server)]
+    server.process.send_signal(signal.SIGKILL)
+    _, alive = psutil.wait_procs(workers, timeout=STOP_S)
+    assert alive == []
+    assert [line["level"] for line in server.log() if "the supervisor is gone" in line["message"]] == [
+        "error"
+    ] * WORKERS
+
+
+def test_a_count_that_cannot_be_told_is_a_warning_and_requests_are_answered(server: ServerProcess) -> None:
+    own = next(iter(workers_of(server)))
+    (told,) = wait_for("a first word", lambda: list(Path(tempfile.gettempdir()).glob(f"corolla-*/{own}")))
+    folder = told.parent
+    folder.rename(folder.with_name("moved"))
+    wait_for("a warning", lambda: any(line["level"] == "warning" for line in server.log()))
+    folder.with_name("moved").rename(folder)
+    assert httpx.post(f"{server.url}/iris/predict", json=dict(IRIS_ROW)).status_code == 200
+
+
+def test_workers_without_a_sound_version_end_with_1_and_are_not_tried_again(workshop: Workshop, tmp_path: Path) -> None:
+    (workshop.version_dir / MODEL_FILE).unlink()
+    process = start(tmp_path / "log", "--models-dir", str(workshop.models_dir), "--workers", "2", "--port", "0")
+    assert process.wait(STOP_S) == 1
+    refusals = [line for line in read_log(tmp_path / "log") if line["message"].startswith("nothing to serve")]
+    assert 1 <= len(refusals) <= 2

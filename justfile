@@ -55,6 +55,11 @@ check: lint types test
 load-test *options:
     {{ python }} tests/load/run.py "$@"
 
+# measure throughput, start, memory and overload beside peers; tables and plots in tests/bench/reports
+[positional-arguments]
+bench *options:
+    {{ python }} tests/bench/run.py "$@"
+
 # start the server in an environment that has its base dependencies alone
 smoke:
     {{ python }} tests/e2e/smoke.py

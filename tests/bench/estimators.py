@@ -1,0 +1,17 @@
+"""The estimators whose models are measured beside the product's own default."""
+
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+
+def forest() -> RandomForestClassifier:
+    """A hundred trees: what a run costs depends on the rows."""
+    return RandomForestClassifier(n_estimators=100)
+
+
+def mlp() -> object:
+    """Two hidden layers of 2,048: reading their weights is what a run costs, whatever the rows."""
+    network = MLPClassifier(hidden_layer_sizes=(2048, 2048), early_stopping=True, n_iter_no_change=2)
+    return make_pipeline(StandardScaler(), network)

@@ -1,0 +1,47 @@
+"""The models that are measured, trained and published by the product's own commands."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import attrs
+
+ROOT = Path(__file__).parents[2]
+CACHE = Path(__file__).parent / "cache"
+ESTIMATORS = {"log_reg": "log_reg", "forest": "tests.bench.estimators:forest", "mlp": "tests.bench.estimators:mlp"}
+
+
+@attrs.frozen
+class Published:
+    """One model.
+
+    Attributes:
+        name: What it is called here.
+        models_dir: A repository with nothing else in it.
+        estimator_file: The estimator that it was made of.
+        model_name: What its answers give as ``model_name``.
+    """
+
+    name: str
+    models_dir: Path
+    estimator_file: Path
+    model_name: str
+
+
+def publish(name: str) -> Published:
+    """Trains and publishes a model on Iris, or finds it where that was done before."""
+    import convert.cli  # noqa: PLC0415  they load scikit-learn, which need not stay in memory where all is found
+    import training.cli  # noqa: PLC0415
+
+    folder = CACHE / name
+    data_dir, models_dir = folder / "data", folder / "models"
+    if not (models_dir / "iris" / "1").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        table = [str(ROOT / "data" / "Iris.csv"), "Species", "--drop", "Id", "--estimator", ESTIMATORS[name]]
+        directories = ["--data-dir", str(data_dir)]
+        if training.cli.main(["train", *table, *directories]) or convert.cli.main(
+            ["1", *directories, "--models-dir", str(models_dir)]
+        ):
+            sys.exit(f"{name}: could not be published")
+    (estimator_file,) = data_dir.glob("runs/1/estimator.skops")
+    return Published(name, models_dir, estimator_file, f"{name}_1")

@@ -1,0 +1,148 @@
+"""What is measured: real servers, each on a free port and pinned to one core, for as long as a `with` block."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+import psutil
+
+from tests.bench.models import CACHE, ROOT, Published
+from tests.conftest import IRIS_ROW
+from tests.server_process import wait_for
+
+HERE = Path(__file__).parent
+STOP_S = 20
+BODY = json.dumps(dict(IRIS_ROW)).encode()
+RAW, NGINX = "raw ASGI constant", "nginx constant"
+UNMEASURED = "unmeasured Corolla"
+COROLLA, NO_LANE, ONE_BY_ONE, FASTAPI = "Corolla", "Corolla --no-lane", "Corolla --max-batch-rows 1", "FastAPI"
+UVICORN = ("-m", "uvicorn", "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning")
+NGINX_CONF = """
+worker_processes 1; daemon off; pid {folder}/pid; error_log {folder}/errors;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off; keepalive_requests 1000000000; default_type application/json;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{ return 200 '{{"output":"Iris-virginica","model_name":"log_reg_1"}}'; }}
+    }}
+}}
+"""
+
+
+@attrs.frozen
+class Target:
+    """One server that is measured.
+
+    Attributes:
+        name: What the table calls it.
+        port: Where it listens.
+        process: The first process of its tree.
+    """
+
+    name: str
+    port: int
+    process: psutil.Process
+
+    def ask(self) -> bytes:
+        """Asks about one row, and gives the answer."""
+        url = f"http://127.0.0.1:{self.port}/iris/predict"
+        request = urllib.request.Request(url, BODY, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=STOP_S) as response:  # noqa: S310
+            return bytes(response.read())
+
+    def cpu_s(self) -> float:
+        """Gives the CPU time of its whole tree so far, user and system."""
+        return sum(sum(process.cpu_times()[:2]) for process in self._tree())
+
+    def pss_bytes(self) -> int:
+        """Gives the memory of its tree, what is shared counted in parts (Linux's PSS)."""
+        return sum(int(process.memory_full_info().pss) for process in self._tree())
+
+    def _tree(self) -> list[psutil.Process]:
+        return [self.process, *self.process.children(recursive=True)]
+
+
+@contextmanager
+def start(name: str, model: Published, core: int) -> Iterator[Target]:
+    """Starts one of the named servers and waits until it answers."""
+    with tempfile.TemporaryDirectory() as folder:
+        port = _free_port()
+        command, variables = _command(name, model, port, Path(folder))
+        process = subprocess.Popen(
+            pinned(command, core),
+            cwd=HERE / "peer" if name == FASTAPI else ROOT,
+            env={**os.environ, **variables},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        target = Target(name, port, psutil.Process(process.pid))
+        try:
+            wait_for(name, lambda: _answers(target, process))
+            yield target
+        finally:
+            process.terminate()
+            process.wait(STOP_S)
+
+
+def pinned(command: list[str], core: int) -> list[str]:
+    """Gives the command that runs another on one core."""
+    return ["taskset", "--cpu-list", str(core), *command]
+
+
+def is_installed(name: str) -> bool:
+    """Says whether a server can be measured on this machine."""
+    return name != NGINX or shutil.which("nginx") is not None
+
+
+def _command(name: str, model: Published, port: int, folder: Path) -> tuple[list[str], Mapping[str, str]]:
+    if name == NGINX:
+        (folder / "nginx.conf").write_text(NGINX_CONF.format(folder=folder, port=port))
+        return ["nginx", "-e", f"{folder}/errors", "-c", f"{folder}/nginx.conf"], {}
+    if name == RAW:
+        return [sys.executable, *UVICORN, "--port", str(port), "tests.bench.constant:app"], {}
+    if name == FASTAPI:
+        variables = {"ESTIMATOR": str(model.estimator_file), "MODEL_NAME": model.model_name}
+        return [str(_peer_python()), *UVICORN, "--port", str(port), "serve:app"], variables
+    server = ["-m", "server"]
+    flags = name.removeprefix(COROLLA).split()
+    if name == UNMEASURED:
+        server, flags = [str(HERE / "unmeasured.py")], []
+    return [sys.executable, *server, "--port", str(port), "--models-dir", str(model.models_dir), *flags], {}
+
+
+def _peer_python() -> Path:
+    """Gives the interpreter of the peer's own environment, which is made the first time."""
+    python = CACHE / "peer" / "bin" / "python"
+    if not python.exists():
+        uv = Path(sys.executable).with_name("uv")
+        subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, CACHE / "peer"], check=True)
+        lock = HERE / "peer" / "requirements.lock"
+        subprocess.run([uv, "pip", "install", "--quiet", "--python", python, "--requirement", lock], check=True)
+    return python
+
+
+def _answers(target: Target, process: "subprocess.Popen[bytes]") -> bool:
+    if process.poll() is not None:
+        raise RuntimeError(f"{target.name} ended with {process.returncode} before it answered")
+    try:
+        return b"output" in target.ask()
+    except (urllib.error.URLError, ConnectionError):
+        return False
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

@@ -1,7 +1,8 @@
 """More requests than can be answered -> how many are answered all the same, how late, and how soon the rest is refused.
 
-A model of some 5 ms a row, one row at a time, is offered its capacity and 2, 5 and 10 times that, and Iris twice its
-own. Then a thousand clean requests must all be right.
+A model of some 5 ms a row, one at a time, is offered its capacity and 2, 5 and 10 times that. On the lane Iris answers
+more than one process can send without waiting, so it is offered twice its capacity without the lane, and on the lane
+has thousands of clients at once. After each, a thousand clean requests must all be right.
 """
 
 import os
@@ -17,12 +18,15 @@ from server.repository import MANIFEST_FILE
 from tests.bench import load
 from tests.bench.models import Published
 from tests.bench.openloop import Offered, OpenLoop, percentile
-from tests.bench.targets import COROLLA, Target, start
+from tests.bench.targets import COROLLA, NO_LANE, Target, start
 from tests.slow_model import publish_slow_model
 
 TIMES = (1, 2, 5, 10)
 OVERLOAD_S = 30
 CLEAN_REQUESTS = 1000
+CLIENTS = 64
+CROWDS = (128, 512, 2000)
+SATURATE_S = 5
 ONE_ROW_AT_A_TIME = f"{COROLLA} --max-batch-rows 1"
 
 
@@ -35,7 +39,8 @@ def measure(iris: Published, core: int, load_core: int) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         slow = _slow(iris, Path(folder))
         lines += _measure_model(slow, ONE_ROW_AT_A_TIME, TIMES, core, load_core)
-    lines += _measure_model(iris, COROLLA, TIMES[:2], core, load_core)
+    lines += _measure_model(iris, NO_LANE, TIMES[:2], core, load_core)
+    lines += _crowd(iris, core, load_core)
     return lines
 
 
@@ -43,8 +48,9 @@ def _measure_model(model: Published, server: str, times: Sequence[int], core: in
     lines = []
     with start(server, model, core) as target:
         right = target.ask()
-        peak = load.measure(target, 64, 5, load_core).requests_per_s
-        lines.append(f"{model.name:<8}{'as fast as can be':>18}{'':>7}{peak:>9.0f}{1:>9.0%}")
+        saturated = load.measure(target, CLIENTS, SATURATE_S, load_core)
+        peak = saturated.requests_per_s
+        lines.append(f"{model.name:<8}{f'{CLIENTS} clients':>16}{'':>9}{peak:>9.0f}{1:>9.0%}{saturated.p99_ms:>9.1f}")
         for factor in times:
             deepest = _Deepest(target)
             loop = OpenLoop(target.port)
@@ -55,6 +61,18 @@ def _measure_model(model: Published, server: str, times: Sequence[int], core: in
             wrong = sum(target.ask() != right for _ in range(CLEAN_REQUESTS))
             lines.append(f"{'':<8}{CLEAN_REQUESTS} clean requests afterwards: {wrong} wrong")
     return lines
+
+
+def _crowd(model: Published, core: int, load_core: int) -> list[str]:
+    """Has ever more clients wait for their answers; gives a line for each number of them."""
+    with start(COROLLA, model, core) as target:
+        crowds = {clients: load.measure(target, clients, SATURATE_S, load_core) for clients in CROWDS}
+    peak = max(figures.requests_per_s for figures in crowds.values())
+    return [
+        f"{model.name:<8}{f'{clients} clients':>16}{'':>9}{figures.requests_per_s:>9.0f}"
+        f"{figures.requests_per_s / peak:>9.0%}{figures.p99_ms:>9.1f}"
+        for clients, figures in crowds.items()
+    ]
 
 
 def _row(model: str, factor: int, offered: Offered, peak: float) -> str:

@@ -221,12 +221,36 @@ def test_beyond_the_queues_bound_a_request_is_refused_at_once() -> None:
 
 def test_a_deadline_that_cannot_be_met_is_refused_at_once() -> None:
     async def scenario(_: ClockLoop) -> None:
-        coalescer = coalescer_of(Recorder(), deadline_s=1, row_s=0.25)
+        coalescer = coalescer_of(Recorder(), deadline_s=2, row_s=0.25)
         coalescer.submit([0] * 3, Inbox())
         coalescer.submit([0], Inbox())
         with pytest.raises(OverloadedError) as refused:
             coalescer.submit([0], Inbox())
         assert (refused.value.reason, refused.value.retry_after_s) == ("deadline", 1.25)
+
+    run(scenario)
+
+
+def test_what_is_expected_of_the_worker_follows_what_it_does() -> None:
+    async def scenario(loop: ClockLoop) -> None:
+        gate = Gate()
+        coalescer = coalescer_of(gate, on_worker=True, batch=1, deadline_s=60, row_s=1.0)
+        for _ in range(20):
+            answer = asyncio.ensure_future(coalescer.answer([1]))
+            await gate.wait_until_entered()
+            loop.turn_clock(10)
+            gate.opened.release()
+            await answer
+        coalescer.submit([1], Inbox())
+        await gate.wait_until_entered()
+        for _ in range(2):
+            coalescer.submit([1], Inbox())
+        with pytest.raises(OverloadedError) as refused:
+            coalescer.submit([1], Inbox())
+        assert refused.value.reason == "deadline"
+        assert 30 < refused.value.retry_after_s <= 41
+        gate.opened.release(3)
+        await coalescer.close()
 
     run(scenario)
 

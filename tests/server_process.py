@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,12 @@ class ServerProcess:
 
     def log(self) -> list[dict[str, Any]]:
         return read_log(self.log_file)
+
+    def metric(self, name: str) -> float:
+        """Gives the sum of a metric over all its labels, as `/metrics` tells it."""
+        with urllib.request.urlopen(f"{self.url}/metrics") as response:  # noqa: S310  quicker than a client of httpx
+            text = response.read().decode()
+        return sum(float(value) for value in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE))
 
     def stop(self) -> int:
         """Sends SIGTERM and gives the exit code."""

@@ -1,9 +1,7 @@
 """More than can be done in time is refused at once; what is late or no longer wanted is not run."""
 
 import json
-import re
 import socket
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -38,12 +36,6 @@ def slow(slow_models: Path, request: pytest.FixtureRequest) -> Iterator[ServerPr
         assert running.stop() == 0
 
 
-def metric(server: ServerProcess, name: str) -> float:
-    with urllib.request.urlopen(f"{server.url}/metrics") as response:  # noqa: S310  quicker than a client of httpx
-        text = response.read().decode()
-    return sum(float(value) for value in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE))
-
-
 def ask(client: httpx.Client) -> httpx.Response:
     return client.post(PREDICT, content=BODY)
 
@@ -59,10 +51,10 @@ def test_beyond_the_queues_bound_requests_are_refused_and_the_others_answered(sl
             if response.status_code == 503:
                 assert response.json() == {"error": f"the queue is full ({QUEUE_ROWS} rows)"}
                 assert int(response.headers["retry-after"]) >= 1
-        assert metric(slow, "corolla_rejected_total") == statuses[503]
-        assert metric(slow, "corolla_rows_total") == statuses[200]
+        assert slow.metric("corolla_rejected_total") == statuses[503]
+        assert slow.metric("corolla_rows_total") == statuses[200]
         assert [ask(client).status_code for _ in range(20)] == [200] * 20
-        assert metric(slow, "corolla_queue_rows") == 0
+        assert slow.metric("corolla_queue_rows") == 0
 
 
 def test_a_deadline_that_passes_while_the_row_runs_is_504(slow: ServerProcess) -> None:
@@ -73,27 +65,27 @@ def test_a_deadline_that_passes_while_the_row_runs_is_504(slow: ServerProcess) -
 
 
 def test_clients_that_go_away_are_not_run_and_their_neighbours_are(slow: ServerProcess) -> None:
-    before = metric(slow, "corolla_rows_total")
+    before = slow.metric("corolla_rows_total")
     leaving = [socket.create_connection(("127.0.0.1", slow.port)) for _ in range(QUEUE_ROWS - 1)]
     with socket.create_connection(("127.0.0.1", slow.port), timeout=30) as staying:
         for connection in leaving:
             connection.sendall(REQUEST)
         try:
-            wait_for("queue", lambda: metric(slow, "corolla_queue_rows") >= 3)
+            wait_for("queue", lambda: slow.metric("corolla_queue_rows") >= 3)
         finally:
             for connection in leaving:
                 connection.close()
         staying.sendall(REQUEST)
         assert staying.recv(12) == b"HTTP/1.1 200"
-    wait_for("empty queue", lambda: metric(slow, "corolla_queue_rows") == 0)
-    assert metric(slow, "corolla_rows_total") - before < QUEUE_ROWS
+    wait_for("empty queue", lambda: slow.metric("corolla_queue_rows") == 0)
+    assert slow.metric("corolla_rows_total") - before < QUEUE_ROWS
 
 
 def test_what_was_accepted_before_sigterm_is_answered(slow: ServerProcess) -> None:
     with ThreadPoolExecutor(QUEUE_ROWS) as threads, httpx.Client(base_url=slow.url, timeout=30) as client:
-        before = metric(slow, "corolla_rows_total")
+        before = slow.metric("corolla_rows_total")
         answers = [threads.submit(ask, client) for _ in range(QUEUE_ROWS)]
-        wait_for("a row that ran", lambda: metric(slow, "corolla_rows_total") > before)
+        wait_for("a row that ran", lambda: slow.metric("corolla_rows_total") > before)
         assert slow.stop() == 0
         assert [answer.result().status_code for answer in answers] == [200] * QUEUE_ROWS
 

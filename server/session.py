@@ -1,11 +1,17 @@
 """The onnxruntime wrapper: rows -> answers; knows nothing of files, JSON or HTTP."""
 
 import math
+import os
 from collections.abc import Sequence
 from itertools import chain, repeat
 
 import numpy as np
 import numpy.typing as npt
+
+# Since 1.29 onnxruntime's wheels for Linux report on every session to their maker, by a thread and a database of their
+# own, unless they are told not to before they are loaded.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 import onnxruntime
 
 from server.errors import RefusedError, SessionError, UnanswerableError

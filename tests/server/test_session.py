@@ -1,5 +1,10 @@
 """The session answers rows in order and turns every failure of the model into one error."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import attrs
 import numpy as np
 import pytest
@@ -76,3 +81,15 @@ def distinct_rows_only() -> bytes:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
     return bytes(model.SerializeToString())
+
+
+def test_onnxruntime_is_kept_from_reporting_to_its_maker(iris_workshop: Workshop, tmp_path: Path) -> None:
+    """Where it reports it keeps a database in the user's home; under CI it would not, so none is told of."""
+    script = "import sys, server.session, onnxruntime; onnxruntime.InferenceSession(sys.argv[1])"
+    variables = {name: value for name, value in os.environ.items() if name not in {"CI", "ORT_DISABLE_TELEMETRY"}}
+    subprocess.run(
+        [sys.executable, "-c", script, iris_workshop.version_dir / MODEL_FILE],
+        env={**variables, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)},
+        check=True,
+    )
+    assert list(tmp_path.iterdir()) == []

@@ -4,6 +4,9 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
 
 python := ".venv/bin/python"
 
+# how a container is sealed: nothing to write to, no rights, little room
+sealed := "--read-only --read-only-tmpfs=false --tmpfs=/tmp:rw,noexec,nosuid,size=16m --user=10001:10001 --cap-drop=all --security-opt=no-new-privileges --memory=256m --memory-swap=256m --cpus=1 --pids-limit=64"
+
 # list the recipes
 default:
     @{{ quote(just_executable()) }} --list --unsorted
@@ -38,10 +41,11 @@ test *options:
     {{ python }} -m coverage combine --quiet
     {{ python }} -m coverage report
 
-# lint: ruff's rules and format
+# lint: ruff's rules and format, hadolint's for the Containerfile
 lint:
     .venv/bin/ruff check .
     .venv/bin/ruff format --check .
+    .venv/bin/hadolint Containerfile
 
 # check the types: mypy, strict
 types:
@@ -59,6 +63,32 @@ load-test *options:
 [positional-arguments]
 bench *options:
     {{ python }} tests/bench/run.py "$@"
+
+# build the image corolla, with the published models inside; OPTIONS are those of `podman build`
+[positional-arguments]
+image *options:
+    podman build --format docker --tag corolla \
+        --label org.opencontainers.image.version="$(.venv/bin/uv version --short)" \
+        --label org.opencontainers.image.revision="$(git rev-parse HEAD)" \
+        --label io.corolla.models="$(cd models && echo */[0-9]*)" "$@" .
+    @podman history --format '{{{{.Size}}\t{{{{.CreatedBy}}' corolla
+
+# run the image, sealed; OPTIONS are those of `podman run`, such as --volume ./models:/models:ro for the models of today
+[positional-arguments]
+run *options:
+    exec podman run --rm --name corolla {{ sealed }} --publish 127.0.0.1:8000:8000 "$@" corolla
+
+# build an image and test it: the contract, the wire, its limits and what is in it
+image-test *options:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    # without systemd podman needs other settings than its own
+    [ -d /run/systemd/system ] || export CONTAINERS_CONF="${CONTAINERS_CONF:-$PWD/tests/container/containers.conf}"
+    base=$(tests/container/prepare)
+    certificates=/etc/ssl/certs/ca-certificates.crt
+    podman build --quiet --format docker --pull=never --build-arg BASE="$base" --target server \
+        $([ -e $certificates ] && echo "--volume $certificates:$certificates:ro") --tag corolla-test .
+    {{ python }} -m pytest --image corolla-test --base "$base" {{ options }} tests/container tests/e2e/test_contract.py tests/e2e/test_wire.py
 
 # start the server in an environment that has its base dependencies alone
 smoke:

@@ -73,7 +73,11 @@ def load_catalog(models_dir: Path, threads: int) -> Catalog:
     """
     models: dict[str, Model] = {}
     refusals: list[Refusal] = []
-    for name, numbers in list_versions(models_dir).items():
+    try:
+        versions = list_versions(models_dir)
+    except OSError as error:
+        raise NoSoundVersionError(f"nothing to serve: {models_dir} cannot be read: {error}") from error
+    for name, numbers in versions.items():
         model = _load_newest(models_dir, name, numbers, threads, refusals)
         if model is not None:
             models[name] = model

@@ -17,6 +17,16 @@ IRIS_CSV = Path(__file__).parents[1] / "data" / "Iris.csv"
 IRIS_ROW: Mapping[str, float] = {"SepalLengthCm": 5, "SepalWidthCm": 2, "PetalLengthCm": 3, "PetalWidthCm": 4}
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--image", help="ask a server in a container of this image, where a test only asks")
+    parser.addoption("--base", help="the image that it was built on")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves the tests of the image to `just image-test`, which has one."""
+    return True if collection_path.name == "container" and not config.getoption("--image") else None
+
+
 @attrs.frozen
 class Workshop:
     """A data directory with one finished run, and a models directory with its published version."""

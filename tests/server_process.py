@@ -22,11 +22,12 @@ STOP_S = 30
 
 @attrs.frozen(eq=False)
 class ServerProcess:
-    """A server that has said where it listens."""
+    """A server that has said where it listens; in a container of that name, if there is one."""
 
     process: subprocess.Popen[bytes]
     log_file: Path
     url: str
+    container: str = ""
 
     @property
     def port(self) -> int:

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -198,6 +199,21 @@ def test_a_model_without_a_sound_version_does_not_hold_back_the_others(
     assert list(catalog.models) == ["iris"]
     assert [(refused.name, refused.version) for refused in catalog.refusals] == [("lily", 1)]
     assert [record.message for record in caplog.records] == ["version refused"]
+
+
+def test_models_that_may_not_be_read_are_an_error(workshop: Workshop) -> None:
+    workshop.models_dir.chmod(0)
+    if is_root := os.geteuid() == 0:  # who may read everything
+        os.seteuid(65_534)
+    try:
+        with pytest.raises(
+            NoSoundVersionError, match=r"nothing to serve: .*models cannot be read: .*Permission denied"
+        ):
+            load_catalog(workshop.models_dir, threads=1)
+    finally:
+        if is_root:
+            os.seteuid(0)
+        workshop.models_dir.chmod(0o755)
 
 
 def test_nothing_to_serve_is_an_error(tmp_path: Path) -> None:

@@ -1,0 +1,52 @@
+"""What is in the image: the server, what it loads, and little else."""
+
+from tests.container_process import podman
+
+MAX_BYTES = 105 * 10**6
+LIST_PACKAGES = "import importlib.metadata as m; print(*(d.name for d in m.distributions()))"
+NOT_FOR_A_SERVER = {"pip", "faker", "rich", "pygments", "scikit-learn", "pandas", "skl2onnx", "onnx", "httpx"}
+
+
+def size_bytes(image: str) -> int:
+    return int(podman("image", "inspect", "--format", "{{.Size}}", image))
+
+
+def run(image: str, *command: str) -> str:
+    """Runs a command of it as root, who may look everywhere."""
+    return podman("run", "--rm", "--pull=never", "--user=0", "--entrypoint", command[0], image, *command[1:])
+
+
+def test_it_adds_no_more_to_its_base_than_it_may(image: str, base: str) -> None:
+    assert size_bytes(image) - size_bytes(base) <= MAX_BYTES
+
+
+def test_it_has_no_package_that_a_server_does_not_load(image: str) -> None:
+    packages = set(run(image, "/opt/corolla/bin/python3", "-c", LIST_PACKAGES).split())
+    assert {"litestar", "onnxruntime", "uvicorn"} <= packages
+    assert packages & NOT_FOR_A_SERVER == set()
+
+
+def test_it_has_no_way_to_install_or_compile(image: str) -> None:
+    found = run(image, "bash", "-c", "compgen -c | grep -xE 'pip[0-9.]*|gcc|cc|strip|ld' || true")
+    assert found == ""
+    assert run(image, "bash", "-c", "find / -xdev -path '*/python3*' \\( -name pip -o -name ensurepip \\)") == ""
+
+
+def test_it_has_no_code_but_the_servers(image: str) -> None:
+    assert run(image, "ls", "/opt/corolla/app") == "server"
+
+
+def test_all_that_is_loaded_at_start_is_compiled(image: str) -> None:
+    script = (
+        "import sys, pathlib, server.process, uvicorn.loops.uvloop, uvicorn.lifespan.on\n"
+        "files = {m.__file__: m.__cached__ for m in list(sys.modules.values()) if getattr(m, '__cached__', None)}\n"
+        "print(*(name for name, cached in files.items() if not pathlib.Path(cached).exists()))"
+    )
+    assert run(image, "/opt/corolla/bin/python3", "-c", script) == ""
+
+
+def test_it_says_what_it_is_and_how_it_is_run(image: str) -> None:
+    told = podman(
+        "image", "inspect", "--format", "{{.User}} {{json .Config.ExposedPorts}} {{.Config.StopSignal}}", image
+    )
+    assert told == '10001:10001 {"8000/tcp":{}} SIGTERM'

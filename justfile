@@ -78,6 +78,36 @@ image *options:
 run *options:
     exec podman run --rm --name corolla {{ sealed }} --publish 127.0.0.1:8000:8000 "$@" corolla
 
+# write corolla.container, a quadlet: a sealed service that systemd starts at boot, restarts and updates
+quadlet image="localhost/corolla:latest" publish="127.0.0.1:8000" models_dir="":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cat > corolla.container <<UNIT
+    [Unit]
+    Description=Corolla, predictions over HTTP
+    Wants=network-online.target
+    After=network-online.target
+
+    [Container]
+    Image={{ image }}
+    ContainerName=corolla
+    PublishPort={{ publish }}:8000
+    {{ if models_dir == "" { "# models: those inside the image" } else { "Volume=" + models_dir + ":/models:ro" } }}
+    PodmanArgs={{ sealed }}
+    AutoUpdate={{ if image =~ "^localhost/" { "local" } else { "registry" } }}
+    LogDriver=journald
+    HealthOnFailure=kill
+
+    [Service]
+    Restart=always
+    RestartSec=2
+    TimeoutStartSec=300
+
+    [Install]
+    WantedBy=multi-user.target default.target
+    UNIT
+    echo "wrote corolla.container; docs/edge.md says where it goes"
+
 # build an image and test it: the contract, the wire, its limits and what is in it
 image-test *options:
     #!/usr/bin/env bash

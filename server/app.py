@@ -14,16 +14,20 @@ from server.catalog import load_catalog
 from server.desk import open_desk
 from server.exchange import Exchange
 from server.guard import WATCH
-from server.host import read_cores
+from server.host import read_cores, read_memory_bytes, read_resident_bytes
 from server.lane import HOT_ROUTES, HotRoute, HotRoutes
 from server.metrics import Metrics
 from server.pages import Readiness, make_page_routes
 from server.replies import reply_to
 from server.routes import make_predict_routes
 from server.settings import Settings
+from server.sizing import choose_body_bytes, left_bytes
 from server.watch import ConnectionLimits, Watch
 
 logger = logging.getLogger(__name__)
+
+SCANTY_BYTES = 16 * 10**6
+"""With less memory left than this, a warning is due."""
 
 
 class Application:
@@ -49,13 +53,16 @@ class Application:
         }
         logger.info("sessions", extra={"facts": facts})
         catalog = load_catalog(settings.models_dir, threads)
-        self._desks = [open_desk(model, settings) for model in catalog.models.values()]
+        free_bytes = _measure_memory(settings)
+        room_bytes = free_bytes // len(catalog.models)
+        self._desks = [open_desk(model, settings, room_bytes) for model in catalog.models.values()]
         self._exchange = exchange
         self._metrics = Metrics(
             {desk.name: desk.metrics for desk in self._desks}, exchange.read_others if exchange else tuple
         )
         self._readiness = Readiness(catalog)
-        self._watch = Watch(ConnectionLimits(settings.max_body_bytes), self._every_second)
+        held_bytes = choose_body_bytes(free_bytes, settings.max_body_bytes)
+        self._watch = Watch(ConnectionLimits(settings.max_body_bytes, held_bytes), self._every_second)
         hot_routes = [HotRoute(desk, access_log=settings.access_log) for desk in self._desks]
         self._hot_routes = HotRoutes({route.path.encode(): route for route in hot_routes})
         coalescing = {desk.name: desk.about for desk in self._desks}
@@ -113,6 +120,21 @@ def create_app(settings: Settings, exchange: Exchange | None = None) -> Applicat
         NoSoundVersionError: If the models directory has nothing that can be served.
     """
     return Application(settings, exchange)
+
+
+def _measure_memory(settings: Settings) -> int:
+    """Gives how much memory is left once the models are loaded, and says so in the log."""
+    memory_bytes, resident_bytes = read_memory_bytes(), read_resident_bytes()
+    free_bytes = left_bytes(memory_bytes, resident_bytes, settings.workers)
+    facts = {
+        "limit_mb": memory_bytes // 10**6,
+        "taken_mb": resident_bytes // 10**6,
+        "left_mb": free_bytes // 10**6,
+        "bodies_mb": choose_body_bytes(free_bytes, settings.max_body_bytes) // 10**6,
+        "why": "an eighth of what is left is for the rows that wait, a quarter for bodies being read",
+    }
+    logger.log(logging.INFO if free_bytes >= SCANTY_BYTES else logging.WARNING, "memory", extra={"facts": facts})
+    return free_bytes
 
 
 def _answer_error(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

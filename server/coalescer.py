@@ -2,7 +2,7 @@
 
 All the state there is: a queue of pendings, the number of its rows that no batch has taken yet, whether a flush is due
 on the loop's next turn, the batch that the worker thread runs (if there is a worker), and the alarm for the earliest
-deadline (armed only while a worker is busy, since otherwise the next flush comes at once). `submit` queues; `_flush`
+deadline (only where there is a worker, since otherwise the next flush comes at once). `submit` queues; `_flush`
 alone decides what runs; a pending is settled exactly once.
 
     submit --OverloadedError--> queue --DeadlineError--> batch --SessionError--> answers
@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, cast
 
-from server.errors import CorollaError, DeadlineError, OverloadedError, SessionError
+from server.errors import BodyTooLargeError, CorollaError, DeadlineError, OverloadedError, SessionError
 from server.isolation import Outcomes, run_batch
 from server.pending import AnswerT, Batch, BatchReport, Limits, Pending, RowT, Statistics
 
@@ -103,6 +103,7 @@ class Coalescer(Generic[RowT, AnswerT]):
 
         Raises:
             OverloadedError: If the queue is full, the deadline cannot be met, or the coalescer is closed.
+            BodyTooLargeError: If there are more rows than the queue ever takes.
         """
         if not self._has_loop:
             self._keep_loop()
@@ -113,12 +114,12 @@ class Coalescer(Generic[RowT, AnswerT]):
             self._admit(len(rows), allowed_s)
         elif self._closed or self._running is not None or self._queued_rows + len(rows) > self._sure_rows:
             self._admit(len(rows), allowed_s)
-        pending = Pending(rows, settle, now_s + allowed_s, now_s)
+        pending = Pending(rows, settle, now_s + allowed_s, time.perf_counter())
         self._queue.append(pending)
         self._queued_rows += len(rows)
-        if self._running is not None:
+        if self._worker is not None:
             self._set_alarm(pending.deadline_s)
-        elif not self._flush_due:
+        if self._running is None and not self._flush_due:
             self._schedule()
         return pending
 
@@ -154,7 +155,7 @@ class Coalescer(Generic[RowT, AnswerT]):
             self._end(pending)
 
     async def close(self) -> None:
-        """Takes nothing more, and waits until all that was taken is settled, which their deadlines bound."""
+        """Takes nothing more, and waits until all that was taken is settled, and what runs has ended."""
         self._closed = True
         await self._idle.wait()
         if self._worker is not None:
@@ -167,6 +168,8 @@ class Coalescer(Generic[RowT, AnswerT]):
     def _admit(self, rows: int, allowed_s: float) -> None:
         if self._closed:
             raise OverloadedError("the server is stopping", "closing", 1.0)
+        if rows > self.limits.max_queue_rows:
+            raise BodyTooLargeError(f"expected at most {self.limits.max_queue_rows} rows at once, got {rows}")
         if self._queued_rows + rows > self.limits.max_queue_rows:
             wait_s = self._expect_s(self._queued_rows)
             raise OverloadedError(f"the queue is full ({self.limits.max_queue_rows} rows)", "queue_full", wait_s)
@@ -189,13 +192,12 @@ class Coalescer(Generic[RowT, AnswerT]):
         else:
             self._running = batch
             self._started_s = self._loop.time()
-            self._set_alarm(min(pending.deadline_s for pending, _ in batch.parts))
             done = self._worker.submit(run_batch, self._run, batch.rows)
             done.add_done_callback(lambda ended: self._loop.call_soon_threadsafe(self._hand_back, batch, ended))
 
     def _take(self, now_s: float) -> Batch[RowT, AnswerT]:
         """Fills a batch from the front of the queue; a pending with more rows than a slice goes back to its end."""
-        batch: Batch[RowT, AnswerT] = Batch([], [], self._queue[0].submitted_s if self._queue else now_s)
+        batch: Batch[RowT, AnswerT] = Batch([], [])
         room = self.limits.max_batch_rows
         while self._queue and room:
             pending = self._queue.popleft()
@@ -230,9 +232,8 @@ class Coalescer(Generic[RowT, AnswerT]):
         self._deliver(batch, ended.result())
 
     def _deliver(self, batch: Batch[RowT, AnswerT], outcomes: Outcomes[AnswerT]) -> None:
-        # The loop's own clock stands still while it runs this.
         start_s = time.perf_counter()
-        waited_s = self._loop.time() - batch.oldest_s - (0.0 if self._worker is None else outcomes.run_s)
+        waited_s = start_s - outcomes.run_s - batch.parts[0][0].submitted_s
         answers, start = cast(list[AnswerT], outcomes.of_rows), 0
         for pending, count in batch.parts:
             if not pending.settled:
@@ -284,7 +285,8 @@ class Coalescer(Generic[RowT, AnswerT]):
         """Expires what is past its deadline, queued or running, and sets the alarm for the next."""
         self._alarm = None
         running = [pending for pending, _ in self._running.parts] if self._running else []
-        waiting = [pending for pending in (*running, *self._queue) if not pending.settled]
+        # Each once: a large one may have several slices in a batch, and the rest of it in the queue.
+        waiting = [pending for pending in dict.fromkeys((*running, *self._queue)) if not pending.settled]
         for pending in waiting:
             if pending.deadline_s <= self._loop.time():
                 self._expire(pending)

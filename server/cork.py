@@ -18,24 +18,27 @@ class Cork:
         self._held = b""
 
     def write(self, data: bytes) -> None:
-        """Holds the first of two writes back, and sends it with the second."""
-        if self._held:
+        """Holds the first of two writes back, and sends it with the second; to nobody where the client has gone."""
+        if self._transport.is_closing():
+            self._held = b""
+        elif self._held:
             data, self._held = self._held + data, b""
             self._transport.write(data)
         else:
             self._held = data
-            self._loop.call_soon(self._release)
+            self._loop.call_soon(self.release)
 
     def close(self) -> None:
         """Closes the connection once all has been sent."""
-        self._release()
+        self.release()
         self._transport.close()
 
     def is_closing(self) -> bool:
         """Says whether the connection is closed or about to be."""
         return self._transport.is_closing()
 
-    def _release(self) -> None:
-        if self._held:
-            data, self._held = self._held, b""
+    def release(self) -> None:
+        """Sends what is held back, as must be before anything else is written to the connection."""
+        data, self._held = self._held, b""
+        if data and not self._transport.is_closing():
             self._transport.write(data)

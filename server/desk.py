@@ -15,6 +15,7 @@ from server.pending import Limits
 from server.replies import Reply, reply_to
 from server.settings import Settings
 from server.signature import Answer, Row
+from server.sizing import choose_queue_rows
 
 logger = logging.getLogger(__name__)
 
@@ -46,17 +47,22 @@ class Desk:
         return reply_to(error)
 
 
-def open_desk(model: Model, settings: Settings) -> Desk:
-    """Measures what the model costs, chooses how its requests are coalesced, and says so in the log."""
+def open_desk(model: Model, settings: Settings, free_bytes: int) -> Desk:
+    """Measures what the model costs, chooses how its requests are coalesced, and says so in the log.
+
+    Args:
+        model: What answers.
+        settings: What was asked for.
+        free_bytes: How much of the memory that is left is for this model.
+    """
     manifest = model.manifest
     row = model.codec.decode_row(manifest.golden[0].to_request())
     cost = measure(lambda rows: model.session.run([row] * rows))
     why, mode = ("asked for" if settings.coalescing != "auto" else "measured"), settings.coalescing
     if not model.batch_invariant:
         why, mode = "answers change with the batch by more than the certificate's tolerance", "off"
-    chosen = choose_limits(
-        cost, mode, settings.max_batch_rows or None, settings.max_queue_rows, settings.deadline_ms / 1000
-    )
+    queue_rows = settings.max_queue_rows or choose_queue_rows(free_bytes, len(manifest.signature.features))
+    chosen = choose_limits(cost, mode, settings.max_batch_rows or None, queue_rows, settings.deadline_ms / 1000)
     # No batch is larger than the ones in which the model was proven equal.
     limits = attrs.evolve(chosen, max_batch_rows=min(chosen.max_batch_rows, manifest.parity.max_batch_rows))
     metrics = ModelMetrics(cost, limits, why, lambda: coalescer.statistics().queued_rows)
@@ -65,6 +71,7 @@ def open_desk(model: Model, settings: Settings) -> Desk:
         "batch_us": round(cost.batch_s * 1e6, 1),
         "row_us": round(cost.row_s * 1e6, 2),
         "max_batch_rows": limits.max_batch_rows,
+        "max_queue_rows": queue_rows,
         "on_worker": limits.on_worker,
         "why": why,
     }

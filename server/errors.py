@@ -65,7 +65,7 @@ class OverloadedError(CorollaError):
     """There is more to do than can be done in time; the request was not queued.
 
     Attributes:
-        reason: Which bound was met: ``queue_full``, ``deadline`` or ``closing``.
+        reason: Which bound was met: ``queue_full``, ``deadline``, ``memory`` or ``closing``.
         retry_after_s: When it may be worth asking again, in seconds from now.
     """
 

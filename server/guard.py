@@ -4,9 +4,10 @@ A subclass of uvicorn's httptools protocol, for every route: a deadline for the 
 the bytes of each, and Corolla's own body for a request that is no HTTP. One timer a process sweeps all connections.
 
 What it leans on in uvicorn (0.54), beside `asyncio.Protocol`'s own methods: the constructor's arguments;
-``on_message_begin``, ``on_url``, ``on_header``, ``on_headers_complete``, ``on_body``, ``on_message_complete``;
-``send_400_response``, ``_unset_keepalive_if_required``; the attributes ``parser``, ``transport``, ``cycle``,
-``headers``, ``url`` and ``server_state.default_headers``; that a ``cycle`` writes to its ``transport``.
+``on_message_begin``, ``on_url``, ``on_header``, ``on_headers_complete``, ``on_body``, ``on_message_complete``,
+``on_response_complete``; ``send_400_response``, ``_unset_keepalive_if_required``; the attributes ``parser``,
+``transport``, ``cycle``, ``pipeline``, ``flow``, ``headers``, ``url`` and ``server_state.default_headers``; that a
+``cycle`` writes to its ``transport``, and has ``waiting_for_100_continue``; ``FlowControl.resume_reading``.
 `tests/server/test_uvicorn.py` fails in plain words when these move.
 """
 
@@ -16,16 +17,23 @@ from typing import Any, Literal
 import httptools
 import msgspec
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from server.cork import Cork
-from server.errors import BodyTooLargeError
+from server.errors import BodyTooLargeError, OverloadedError
 from server.replies import Reply, render, reply_to
 from server.watch import Watch
 
 WATCH = "watch"
 """Where the lifespan's state has the process's watch."""
+SLICE_BYTES = 4096
+"""How much is parsed at a time: a read of 256 KiB can hold more than ten thousand requests."""
+SLICES_A_TURN = 8
+"""How many slices are parsed before other connections have their turn."""
+SMALL_BODY_BYTES = 65_536
+"""A body of no more than this is read whatever else is: nobody's large ones may keep it out."""
 LINGER_S = 2.0
 """How long what a refused client still sends is read and thrown away, so that it can read the refusal."""
 _UPGRADE_HEADERS = frozenset({b"connection", b"upgrade", b"http2-settings"})
@@ -43,15 +51,19 @@ class Guard(HttpToolsProtocol):
         "_ahead",
         "_awaits",
         "_begun",
+        "_behind",
         "_body_bytes",
         "_cork",
         "_declared_bytes",
         "_due_s",
         "_fed_bytes",
+        "_feeding",
         "_head_bytes",
         "_limits",
+        "_progressed",
         "_refused",
         "_stopping",
+        "_unread_s",
         "_upgrading",
         "_watch",
     )
@@ -68,6 +80,9 @@ class Guard(HttpToolsProtocol):
         self._limits = self._watch.limits
         self._awaits: Literal["request", "headers", "body", "nothing", "end"] = "request"
         self._due_s = 0.0
+        self._behind = b""
+        self._feeding = False
+        self._progressed = False
         self._fed_bytes = 0
         self._head_bytes = 0
         self._declared_bytes = 0
@@ -78,29 +93,76 @@ class Guard(HttpToolsProtocol):
         self._begun = False
         self._refused = False
         self._stopping = False
+        self._unread_s: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Begins to wait for a first request."""
         super().connection_made(transport)
         self._cork = Cork(transport, self.loop)
+        self.flow = _Flow(transport, self)
         self._watch.connections.add(self)
         self._await("request", self._limits.header_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forgets the connection."""
         self._watch.connections.discard(self)
+        self._let_go()
         super().connection_lost(exc)
+        self.pipeline.clear()
+        self._behind = b""
 
     def data_received(self, data: bytes) -> None:
-        """Reads on, unless the client has been refused or its headers grow beyond the limit."""
-        if self._refused:
+        """Reads on, unless the client has been refused."""
+        if not self._refused:
+            self._behind += data
+            self._feed_on()
+
+    @property
+    def holds_back(self) -> bool:
+        """Says whether there is something to parse before more is read."""
+        return bool(self._behind)
+
+    def on_response_complete(self) -> None:
+        """Begins with the next request, where one has come."""
+        self._cork.release()  # an answer without a body is one write
+        super().on_response_complete()
+        self._feed_on()
+
+    def _feed_on(self) -> None:
+        """Feeds what has come, a slice or the rest of a body at a time, as long as no request waits behind another.
+
+        A read of many small chunks takes a while to parse: after some slices others have their turn.
+        """
+        if self._feeding or not self._behind:
             return
+        self._feeding = True
+        data, start, slices = self._behind, 0, 0
+        while start < len(data) and slices < SLICES_A_TURN and not self._is_stuck():
+            rest_bytes = self._declared_bytes - self._body_bytes if self._awaits == "body" else 0
+            end = start + max(SLICE_BYTES, rest_bytes)
+            self._feed_slice(data[start:end])
+            start, slices = end, slices + 1
+        self._behind = b"" if self._refused or self.transport.is_closing() else data[start:]
+        self._feeding = False
+        if not self._behind:
+            self.flow.resume_reading()
+            return
+        self.flow.pause_reading()
+        if not self.pipeline:
+            self.loop.call_soon(self._feed_on)
+
+    def _is_stuck(self) -> bool:
+        return bool(self.pipeline) or self._refused or self.transport.is_closing()
+
+    def _feed_slice(self, data: bytes) -> None:
+        """Feeds the parser, and counts what it keeps to itself: an unfinished header, or one behind a chunked body."""
+        if self._awaits == "nothing" and self.is_idle():
+            self._await("request", self._limits.header_s)  # or a blank line would end the wait for one
+        self._progressed = False
         self._feed(data)
-        if self._awaits == "headers":
-            # The parser keeps an unfinished header to itself, so what was fed is counted here.
-            self._fed_bytes += len(data)
-            if self._fed_bytes > self._limits.max_header_bytes:
-                self._refuse_head()
+        self._fed_bytes = 0 if self._progressed else self._fed_bytes + len(data)
+        if self._fed_bytes > self._limits.max_header_bytes:
+            self._refuse_head()
 
     def _feed(self, data: bytes) -> None:
         """Feeds the parser, as uvicorn does but for upgrades: there are none, and an offer of one is passed over."""
@@ -125,14 +187,18 @@ class Guard(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begins to wait for the end of a request's headers."""
-        self._fed_bytes = self._head_bytes = self._declared_bytes = 0
+        self._head_bytes = self._declared_bytes = 0
         self._await("headers", self._limits.header_s)
         self.begin_head()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Notes a header, as uvicorn does, and what its limits need of it."""
+        """Notes a header, as uvicorn does, and what its limits need of it; one behind a chunked body means nothing."""
         name = name.lower()
         self._head_bytes += len(name) + len(value)
+        if self._awaits != "headers":
+            if self._head_bytes > self._limits.max_header_bytes:
+                self._refuse_head()
+            return
         if name == b"content-length":
             self._declared_bytes = int(value)
         elif name == b"expect" and value.lower() == b"100-continue":
@@ -144,7 +210,6 @@ class Guard(HttpToolsProtocol):
         self._upgrading = self.parser.should_upgrade()
         if self._refused or self._upgrading:
             return
-        self._body_bytes = 0
         self._await("body", self._limits.body_s)
         if self._head_bytes + len(self.url) > self._limits.max_header_bytes:
             self._refuse_head()
@@ -161,18 +226,26 @@ class Guard(HttpToolsProtocol):
         """Passes a part of the body on, where it is within the limit."""
         if self._refused:
             return
+        self._progressed = True
         self._body_bytes += len(body)
+        self._watch.held_bytes += len(body)
         if self._body_bytes > self._limits.max_body_bytes:
             self._refuse(self._too_large(self._body_bytes))
+        elif self._body_bytes > SMALL_BODY_BYTES and self._watch.held_bytes > self._limits.max_held_bytes:
+            self._refuse(reply_to(OverloadedError("too many large bodies are being sent at once", "memory", 1.0)))
         else:
             self.take_body(body)
 
     def on_message_complete(self) -> None:
         """Ends a request; the answer has no deadline here."""
+        self._progressed = True
         if not self._refused and not self._upgrading:
             self._awaits = "nothing"
             self._begun = False
+            self._let_go()
             self.end_request()
+            if self._awaits == "nothing" and self.is_idle():  # it was answered before its body had come
+                self._await("request", self.timeout_keep_alive)
 
     def begin_head(self) -> None:
         """Takes up the first byte of a request."""
@@ -205,6 +278,9 @@ class Guard(HttpToolsProtocol):
 
     def check(self, now_s: float) -> None:
         """Closes a connection whose client has taken too long."""
+        if self._is_unread(now_s):
+            self.transport.abort()
+            return
         if self._awaits == "nothing" or now_s < self._due_s:
             return
         if self._refused or self._awaits == "request":
@@ -213,6 +289,14 @@ class Guard(HttpToolsProtocol):
         limit_s = self._limits.header_s if self._awaits == "headers" else self._limits.body_s
         self._refuse(_error(408, f"the {self._awaits} took longer than {limit_s:g} s"))
 
+    def _is_unread(self, now_s: float) -> bool:
+        """Says whether the client has read nothing of its answers for too long."""
+        if not self.flow.write_paused:
+            self._unread_s = None
+        elif self._unread_s is None:
+            self._unread_s = now_s
+        return self._unread_s is not None and now_s > self._unread_s + self._limits.body_s
+
     def send_400_response(self, msg: str) -> None:
         """Answers what is no HTTP, in Corolla's own way."""
         self._refuse(_error(400, f"the request is not valid HTTP: {msg}"))
@@ -220,6 +304,11 @@ class Guard(HttpToolsProtocol):
     def _await(self, what: Literal["request", "headers", "body", "end"], limit_s: float) -> None:
         self._awaits = what
         self._due_s = self._watch.now_s + limit_s
+
+    def _let_go(self) -> None:
+        """Counts this connection's body no more: it has been taken up, or is of no use."""
+        self._watch.held_bytes -= self._body_bytes
+        self._body_bytes = 0
 
     def _close_if_idle(self) -> None:
         if self.is_idle() and self._awaits in {"request", "nothing"}:
@@ -241,6 +330,8 @@ class Guard(HttpToolsProtocol):
         if self._refused or self.transport.is_closing():
             return
         self._refused = True
+        self._let_go()
+        self.flow.resume_reading()
         if self._begun and self.cycle.response_started:
             self.transport.close()
         elif self.pipeline and self._begun:
@@ -253,14 +344,28 @@ class Guard(HttpToolsProtocol):
         else:
             self._abandon()
             self._await("end", LINGER_S)
+            self._cork.release()
             self.transport.write(render(reply, self.server_state.default_headers, keep_alive=False))
             self.transport.write_eof()
 
     def _abandon(self) -> None:
         """Tells the application, where it has begun with the refused request, that its client is gone."""
         if self._begun:
+            self.cycle.waiting_for_100_continue = False
             self.cycle.disconnected = True
             self.cycle.message_event.set()
+
+
+class _Flow(FlowControl):
+    """uvicorn's flow control, which reads on whenever an application asks for more, but for what is still unparsed."""
+
+    def __init__(self, transport: asyncio.Transport, guard: Guard) -> None:
+        super().__init__(transport)
+        self._guard = guard
+
+    def resume_reading(self) -> None:
+        if not self._guard.holds_back:
+            super().resume_reading()
 
 
 def _error(status: int, message: str) -> Reply:

@@ -1,7 +1,8 @@
-"""The process's host -> how many cores it may use, by affinity and cgroup quota; knows nothing of models.
+"""The process's host -> how many cores and how much memory it may use; knows nothing of models.
 
-A container sees all of its host's cores and may use a part of them; what it may use is in its cgroup
-(https://docs.kernel.org/admin-guide/cgroup-v2.html, ``cpu.max``; version 1: ``cpu.cfs_quota_us``).
+A container sees all of its host's cores and memory and may use a part of them; what it may use is in its cgroup
+(https://docs.kernel.org/admin-guide/cgroup-v2.html, ``cpu.max`` and ``memory.max``; version 1: ``cpu.cfs_quota_us`` and
+``memory.limit_in_bytes``).
 """
 
 import os
@@ -10,6 +11,8 @@ from pathlib import Path
 import attrs
 
 _UNLIMITED = "max"
+CGROUP = Path("/sys/fs/cgroup")
+"""Where the process's own cgroup is mounted, as in a container."""
 
 
 @attrs.frozen
@@ -30,13 +33,21 @@ class Cores:
         return max(1, min(self.affinity, int(self.quota) if self.quota is not None else self.affinity))
 
 
-def read_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> Cores:
-    """Reads the limits of this process.
-
-    Args:
-        cgroup: Where the process's own cgroup is mounted, as in a container.
-    """
+def read_cores(cgroup: Path = CGROUP) -> Cores:
+    """Reads how many cores this process may use."""
     return Cores(affinity=len(os.sched_getaffinity(0)), quota=_read_v2(cgroup) or _read_v1(cgroup))
+
+
+def read_memory_bytes(cgroup: Path = CGROUP) -> int:
+    """Reads how much memory this process and those beside it may use: its cgroup's limit, or else all there is."""
+    limits = [_read(cgroup / "memory.max"), _read(cgroup / "memory" / "memory.limit_in_bytes")]
+    # Without a limit version 2 says so in a word, version 1 in a number beyond all memory.
+    return min([os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *map(int, filter(str.isdecimal, limits))])
+
+
+def read_resident_bytes() -> int:
+    """Reads how much memory this process has taken."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _read_v2(cgroup: Path) -> float | None:

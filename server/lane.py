@@ -104,7 +104,14 @@ class HotRoutes:
 class Ticket:
     """Stands in for uvicorn's cycle while a hot request is unanswered, so that what comes behind it is queued."""
 
-    __slots__ = ("disconnected", "keep_alive", "message_event", "response_complete", "response_started")
+    __slots__ = (
+        "disconnected",
+        "keep_alive",
+        "message_event",
+        "response_complete",
+        "response_started",
+        "waiting_for_100_continue",
+    )
 
     def __init__(self) -> None:
         self.response_complete = True
@@ -112,6 +119,7 @@ class Ticket:
         self.disconnected = False
         self.keep_alive = True
         self.message_event = asyncio.Event()
+        self.waiting_for_100_continue = False
 
 
 class Lane(Guard):
@@ -119,10 +127,10 @@ class Lane(Guard):
 
     __slots__ = (
         "_answering",
+        "_body",
         "_deadline_s",
         "_fault",
         "_heads",
-        "_parts",
         "_pending",
         "_reading",
         "_routes",
@@ -146,7 +154,7 @@ class Lane(Guard):
         self._whole = b""
         self._reading: HotRoute | None = None
         self._answering: HotRoute
-        self._parts: list[bytes] = []
+        self._body = bytearray()
         self._deadline_s: float | None = None
         self._fault: CorollaError | None = None
         self._pending: Pending[Row, Answer] | None = None
@@ -161,11 +169,13 @@ class Lane(Guard):
 
     def data_received(self, data: bytes) -> None:
         """Takes up a request that comes whole and behind a known head as it is; the parser is asked otherwise."""
+        if not self._is_at_start():
+            super().data_received(data)
+            return
         head_bytes = data.find(ENDING) + len(ENDING)
         known = self._heads.meanings.get(data[:head_bytes])
-        is_next = self._is_at_start()
-        if known is None or not is_next or head_bytes + known.body_bytes != len(data):
-            self._whole = data if is_next else b""
+        if known is None or head_bytes + known.body_bytes != len(data):
+            self._whole = data
             super().data_received(data)
             self._whole = b""
             return
@@ -189,7 +199,6 @@ class Lane(Guard):
             self._fall_through()
             return
         self._reading = route
-        self._parts = []
         self._ticket.response_complete = False
         self.cycle = self._ticket  # type: ignore[assignment]  # it has what the base class asks of a cycle
         self._ticket.keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() == "1.1"
@@ -204,15 +213,16 @@ class Lane(Guard):
         if self._reading is None:
             super().take_body(body)
         else:
-            self._parts.append(body)
+            self._body += body
 
     def end_request(self) -> None:
         """Decodes and submits a hot request."""
         if self._reading is None:
             super().end_request()
             return
-        route = self._reading
+        route, body = self._reading, bytes(self._body)
         self._reading = None
+        self._body.clear()
         if self._fault is not None:
             self._answering = route
             self._start_s = time.perf_counter()
@@ -221,7 +231,7 @@ class Lane(Guard):
         if self._ticket.keep_alive:
             known = KnownHead(route, self._declared_bytes, self._deadline_s)
             self._heads.learn(self._whole, known.body_bytes, known)
-        self._submit(route, self._parts[0] if len(self._parts) == 1 else b"".join(self._parts))
+        self._submit(route, body)
 
     def _submit(self, route: HotRoute, body: bytes) -> None:
         """Hands a hot request in; what comes next on this connection waits until it is answered."""
@@ -245,6 +255,7 @@ class Lane(Guard):
             and (self.cycle is None or self.cycle.response_complete)
             and not self.flow.write_paused
             and not self._stopping
+            and not self._behind
         )
 
     def _is_sure(self) -> bool:

@@ -97,7 +97,6 @@ class ModelMetrics:
         rejections: Requests refused for want of time, by reason; the same.
         parsed: Requests decoded since the last batch.
         parse_s: How long that took.
-        encode_s: How long it took to encode, since the last batch, what was not encoded when it was handed over.
         cost: What a run was fitted to.
         coalescing: The mode and its reason.
         max_batch_rows: The most rows of a batch.
@@ -120,7 +119,6 @@ class ModelMetrics:
         self.rejections = self._counts.rejections
         self.parsed = 0
         self.parse_s = 0.0
-        self.encode_s = 0.0
         self.cost = cost
         self.coalescing = ("off" if limits.max_batch_rows == 1 else "worker" if limits.on_worker else "inline", why)
         self.max_batch_rows = limits.max_batch_rows
@@ -134,8 +132,7 @@ class ModelMetrics:
         if self.parsed:
             stages["parse"].add(self.parse_s / self.parsed * 1e6)
             self.parsed, self.parse_s = 0, 0.0
-        stages["encode"].add((batch.settle_s + self.encode_s) / batch.requests * 1e6)
-        self.encode_s = 0.0
+        stages["encode"].add(batch.settle_s / batch.requests * 1e6)
 
     def count(self) -> Counts:
         """Gives all that was counted so far."""
@@ -177,7 +174,8 @@ class Metrics(Collector):
             for name, model in _read(snapshot).items():
                 if not is_alive:
                     model.queue_rows = 0
-                counts[name].merge(model)
+                # Another process may serve a model that was published after this one had begun.
+                counts.setdefault(name, Counts()).merge(model)
         yield from _count_families(counts)
         yield from _histogram_families(counts)
         yield from self._setting_families()
@@ -225,7 +223,7 @@ def _count_families(counts: dict[str, Counts]) -> Iterator[Metric]:
 def _histogram_families(counts: dict[str, Counts]) -> Iterator[Metric]:
     stages = HistogramMetricFamily(
         "corolla_stage_us",
-        "Microseconds by stage; parse and encode are a batch's mean, queue is its oldest request's.",
+        "Microseconds by stage; parse and encode are a batch's mean and the lane's, queue is its first request's.",
         labels=["model", "stage"],
     )
     batch_rows = HistogramMetricFamily("corolla_batch_rows", "Rows in a batch.", labels=["model"])

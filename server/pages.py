@@ -3,6 +3,7 @@
 Most of what they say is made once at start. They know nothing of predictions.
 """
 
+import functools
 import http
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -101,7 +102,8 @@ def _json_page(path: str, content: Any) -> HTTPRouteHandler:
 
 def _asset(name: str, media_type: str) -> HTTPRouteHandler:
     file = Path(str(swagger_ui_bundle.swagger_ui_path)) / name
-    return _page(f"/docs/assets/{name}", lambda: Response(file.read_bytes(), media_type=media_type))
+    read = functools.cache(file.read_bytes)  # one copy, however many ask for it at once
+    return _page(f"/docs/assets/{name}", lambda: Response(read(), media_type=media_type))
 
 
 def _page(path: str, tell: Callable[[], Response[bytes]]) -> HTTPRouteHandler:

@@ -19,7 +19,7 @@ class Pending(Generic[RowT, AnswerT]):
         rows: What it asks about.
         settle: The one thing that settles it: takes the answers in order, or the error; called at most once.
         deadline_s: When it is no longer wanted, on the loop's clock.
-        submitted_s: When it was queued, on the loop's clock.
+        submitted_s: When it was queued, on the clock of `time.perf_counter`; the loop's has whole milliseconds.
         answers: What has been answered so far, where that is not all of it.
         taken_rows: How many of its rows batches have taken.
         settled: Whether it is over: answered, failed, expired or cancelled.
@@ -41,12 +41,10 @@ class Batch(Generic[RowT, AnswerT]):
     Attributes:
         rows: The rows, in the order of their parts.
         parts: Whose they are: a pending, and how many of the rows are its.
-        oldest_s: When the oldest of the pendings was queued, on the loop's clock.
     """
 
     rows: list[RowT]
     parts: list[tuple[Pending[RowT, AnswerT], int]]
-    oldest_s: float
 
 
 @attrs.frozen
@@ -56,7 +54,7 @@ class BatchReport:
     Attributes:
         rows: Its rows.
         requests: The pendings that had rows in it.
-        queue_s: How long the oldest of them had waited.
+        queue_s: How long the first of them had waited.
         run_s: How long the run took.
         settle_s: How long it took to hand all the answers over: on the lane, to encode and write them.
     """

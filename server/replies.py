@@ -36,7 +36,6 @@ STATUSES: Mapping[type[Exception], int] = {
     MediaTypeError: 415,
     InvalidRowError: 422,
     UnanswerableError: 422,
-    SessionError: 500,
     OverloadedError: 503,
     DeadlineError: 504,
 }
@@ -58,7 +57,10 @@ class Reply:
 
 
 def reply_to(error: Exception) -> Reply:
-    """Gives the reply for any exception; one that nobody foresaw is logged and answered without its text."""
+    """Gives the reply for any exception; one that is no client's fault is logged and answered without its text."""
+    if type(error) is SessionError:
+        logger.error("the model failed", extra={"facts": {"reason": str(error)}})
+        return Reply(500, msgspec.json.encode({"error": "the model failed; the server's log has the cause"}))
     status = STATUSES.get(type(error))
     if status is not None:
         body: dict[str, object] = {"error": str(error)}

@@ -18,7 +18,8 @@ from server.errors import RefusedError, SessionError, UnanswerableError
 from server.signature import Answer, Row, Signature, Tensor
 
 DATATYPES = {"tensor(float)": "FP32", "tensor(int64)": "INT64", "tensor(string)": "BYTES"}
-_ERRORS_ONLY = 3
+_FATAL_ONLY = 4
+"""onnxruntime raises what it would log as an error, and its log is none of ours."""
 
 
 class Session:
@@ -41,7 +42,7 @@ class Session:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = _ERRORS_ONLY
+        options.log_severity_level = _FATAL_ONLY
         options.enable_cpu_mem_arena = False
         options.enable_mem_pattern = False
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -64,7 +64,7 @@ class Settings:
         models_dir: The model repository.
         workers: How many processes serve.
         max_batch_rows: The most rows that a session is given at once; 0 chooses by its measured cost.
-        max_queue_rows: The most rows that may wait, for each model.
+        max_queue_rows: The most rows that may wait, for each model; 0 chooses by the memory there is.
         deadline_ms: How long a request may take, in milliseconds.
         coalescing: How requests are run together.
         max_body_bytes: The longest request body that is read.
@@ -79,7 +79,9 @@ class Settings:
     max_batch_rows: int = _setting(
         0, _whole_number(0, 65_536), "the most rows that a session is given at once; 0 chooses by its measured cost"
     )
-    max_queue_rows: int = _setting(4096, _whole_number(1, 2**30), "the most rows that may wait, for each model")
+    max_queue_rows: int = _setting(
+        0, _whole_number(0, 2**30), "the most rows that may wait, for each model; 0 chooses by the memory there is"
+    )
     deadline_ms: int = _setting(1000, _whole_number(1, 3_600_000), "how long a request may take, in milliseconds")
     coalescing: Mode = _setting(  # noqa: RUF009  as models_dir
         "auto", _one_of("auto", "inline", "worker", "off"), "how requests run together: auto, inline, worker or off"

@@ -22,12 +22,14 @@ class ConnectionLimits:
 
     Attributes:
         max_body_bytes: The longest body.
+        max_held_bytes: How many bytes of bodies may be read at the same time, over all connections.
         max_header_bytes: The longest request line and headers together.
         header_s: How long a client may take from its first moment, or byte, to the end of the headers.
         body_s: How long it may take for the body.
     """
 
     max_body_bytes: int
+    max_held_bytes: int
     max_header_bytes: int = 16_384
     header_s: float = 10.0
     body_s: float = 30.0
@@ -40,6 +42,7 @@ class Watch:
         limits: What every connection is held to.
         now_s: The loop's time at the last sweep: near enough for deadlines of seconds, and free to read.
         connections: The open ones.
+        held_bytes: The bytes of bodies that are being read.
     """
 
     def __init__(self, limits: ConnectionLimits, every_second: Callable[[], None]) -> None:
@@ -52,6 +55,7 @@ class Watch:
         self.limits = limits
         self.now_s = 0.0
         self.connections: set[Watched] = set()
+        self.held_bytes = 0
         self._every_second = every_second
         self._timer: asyncio.TimerHandle
 

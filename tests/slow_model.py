@@ -18,7 +18,11 @@ PRODUCTS = 60
 
 def publish_slow_model(models_dir: Path, like: Manifest, name: str = "slow") -> None:
     """Publishes a model with the signature of another one, that answers as a fixed linear model does, slowly."""
-    model = _slow_model(like.signature)
+    publish_model(models_dir, like, name, _slow_model(like.signature))
+
+
+def publish_model(models_dir: Path, like: Manifest, name: str, model: bytes) -> None:
+    """Publishes a compiled model with the signature of another one; its golden answers are what it says itself."""
     rows = [known.row for known in like.golden[:2]]
     answers = Session(model, like.signature).run([tuple(row.values()) for row in rows])
     manifest = attrs.evolve(

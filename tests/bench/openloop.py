@@ -18,7 +18,6 @@ REQUEST = (
     b"POST /iris/predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
     % (len(BODY), BODY)
 )
-GAUGE = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n"
 MAX_CONNECTIONS = 3000
 SETTLE_S = 3.0
 """How long answers are awaited after the last request."""

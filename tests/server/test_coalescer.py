@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.coalescer import Coalescer
-from server.errors import CorollaError, DeadlineError, OverloadedError, SessionError
+from server.errors import BodyTooLargeError, CorollaError, DeadlineError, OverloadedError, SessionError
 from server.isolation import run_batch
 from server.pending import BatchReport, Limits
 from tests.fakes import ClockLoop
@@ -202,6 +202,14 @@ def test_a_run_that_gives_another_number_of_answers_than_rows_has_failed() -> No
         return rows[1:]
 
     assert [str(outcome) for outcome in run_batch(drop_the_first, [1, 2]).of_rows] == ["expected 1 answers, got 0"] * 2
+
+
+def test_more_rows_than_ever_fit_the_queue_are_refused_for_good() -> None:
+    async def scenario(_: ClockLoop) -> None:
+        with pytest.raises(BodyTooLargeError, match="expected at most 10 rows at once, got 11"):
+            coalescer_of(Recorder(), queue=10).submit([0] * 11, Inbox())
+
+    run(scenario)
 
 
 def test_beyond_the_queues_bound_a_request_is_refused_at_once() -> None:

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from server.host import Cores, read_cores
+from server.host import Cores, read_cores, read_memory_bytes, read_resident_bytes
 
 
 def cgroup_of(folder: Path, **files: str) -> Path:
     (folder / "cpu").mkdir()
+    (folder / "memory").mkdir()
     names = {"max": "cpu.max", "quota": "cpu/cpu.cfs_quota_us", "period": "cpu/cpu.cfs_period_us"}
+    names |= {"memory_max": "memory.max", "memory_limit": "memory/memory.limit_in_bytes"}
     for file, text in files.items():
         (folder / names[file]).write_text(text)
     return folder
@@ -40,3 +42,26 @@ def test_a_quota_is_read_from_either_version_of_cgroups(
 )
 def test_usable_are_whole_cores_and_one_at_least(cores: Cores, usable: int) -> None:
     assert cores.usable == usable
+
+
+ALL_BYTES = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.parametrize(
+    ("files", "memory_bytes"),
+    [
+        ({}, ALL_BYTES),
+        ({"memory_max": "max\n"}, ALL_BYTES),
+        ({"memory_max": "268435456\n"}, 268_435_456),
+        ({"memory_limit": "9223372036854771712\n"}, ALL_BYTES),
+        ({"memory_limit": "100663296\n"}, 100_663_296),
+    ],
+)
+def test_a_memory_limit_is_read_from_either_version_of_cgroups(
+    tmp_path: Path, files: dict[str, str], memory_bytes: int
+) -> None:
+    assert read_memory_bytes(cgroup_of(tmp_path, **files)) == memory_bytes
+
+
+def test_what_is_resident_is_less_than_all_there_is() -> None:
+    assert 10**6 < read_resident_bytes() < ALL_BYTES

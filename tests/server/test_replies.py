@@ -24,9 +24,14 @@ def test_the_frameworks_own_refusals_keep_their_status_and_text() -> None:
     assert (reply.status, json.loads(reply.body)) == (400, {"error": "Invalid host header"})
 
 
-def test_a_failed_session_is_500_with_the_reason() -> None:
-    reply = reply_to(SessionError("the model could not answer: ValueError"))
-    assert (reply.status, json.loads(reply.body)) == (500, {"error": "the model could not answer: ValueError"})
+def test_a_failed_session_is_500_without_its_text_which_the_log_has(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        reply = reply_to(SessionError("ExecuteKernel at /build/executor.cc"))
+    assert (reply.status, json.loads(reply.body)) == (
+        500,
+        {"error": "the model failed; the server's log has the cause"},
+    )
+    assert [record.facts for record in caplog.records] == [{"reason": "ExecuteKernel at /build/executor.cc"}]  # type: ignore[attr-defined]  # given as extra
 
 
 def test_fields_are_given_only_where_fields_are_at_fault() -> None:

@@ -15,7 +15,7 @@ def test_without_flags_and_variables_the_defaults_hold() -> None:
         port=8000,
         models_dir=Path("models"),
         max_batch_rows=0,
-        max_queue_rows=4096,
+        max_queue_rows=0,
         deadline_ms=1000,
         coalescing="auto",
         max_body_bytes=1_048_576,

@@ -196,8 +196,6 @@ class Guard(HttpToolsProtocol):
         name = name.lower()
         self._head_bytes += len(name) + len(value)
         if self._awaits != "headers":
-            if self._head_bytes > self._limits.max_header_bytes:
-                self._refuse_head()
             return
         if name == b"content-length":
             self._declared_bytes = int(value)

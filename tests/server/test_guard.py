@@ -1,8 +1,10 @@
 """Large bodies that are read at the same time have a bound together, and what is beyond it is told so."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import uvicorn
 from uvicorn.server import ServerState
@@ -22,10 +24,16 @@ async def answer(_scope: object, receive: object, send: object) -> None:
     await send({"type": "http.response.body", "body": b""})  # type: ignore[operator]
 
 
+async def answer_at_length(_scope: object, _receive: object, send: object) -> None:
+    """Answers with more than any buffer holds."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})  # type: ignore[operator]
+    await send({"type": "http.response.body", "body": bytes(2**26)})  # type: ignore[operator]
+
+
 @asynccontextmanager
-async def guarded(watch: Watch) -> AsyncIterator[int]:
+async def guarded(watch: Watch, app: Callable[..., Any] = answer) -> AsyncIterator[int]:
     """Serves with the guard, and gives the port."""
-    config = uvicorn.Config(answer, lifespan="off", log_config=None)
+    config = uvicorn.Config(app, lifespan="off", log_config=None)
     config.load()
     state = ServerState()
     loop = asyncio.get_running_loop()
@@ -75,5 +83,19 @@ def test_large_bodies_are_read_as_far_as_there_is_room_and_small_ones_always() -
             assert await gone.read() == b""
             for writer in (first_writer, second_writer, small_writer):
                 writer.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
+def test_a_client_that_reads_nothing_for_too_long_is_cut_off() -> None:
+    async def scenario() -> None:
+        watch = Watch(ConnectionLimits(max_body_bytes=1, max_held_bytes=1, body_s=1.0), lambda: None)
+        async with guarded(watch, answer_at_length) as port:
+            with socket.create_connection(("127.0.0.1", port)) as silent:
+                silent.sendall(HEAD % 0)
+                while not watch.connections:  # noqa: ASYNC110  as in held
+                    await asyncio.sleep(0)
+                while watch.connections:  # noqa: ASYNC110  as in held
+                    await asyncio.sleep(0.01)
 
     asyncio.run(asyncio.wait_for(scenario(), 20))

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -76,11 +76,12 @@ class Target:
 
 
 @contextmanager
-def start(name: str, model: Published, core: int) -> Iterator[Target]:
-    """Starts one of the named servers and waits until it answers."""
+def start(name: str, model: Published, core: int, flags: Sequence[str] = ()) -> Iterator[Target]:
+    """Starts one of the named servers and waits until it answers; the flags are for those that are Corolla's."""
     with tempfile.TemporaryDirectory() as folder:
         port = _free_port()
         command, variables = _command(name, model, port, Path(folder))
+        command += flags if "--models-dir" in command else ()
         process = subprocess.Popen(
             pinned(command, core),
             cwd=HERE / "peer" if name == FASTAPI else ROOT,

@@ -1,7 +1,6 @@
 """A server in a container, sealed as `just run` seals it, for as long as a `with` block."""
 
 import secrets
-import socket
 import subprocess
 import sys
 import tempfile
@@ -9,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.server_process import ROOT, ServerProcess, wait_for
+from tests.server_process import ROOT, ServerProcess, free_port, wait_for
 
 JUST = Path(sys.executable).with_name("just")
 
@@ -38,21 +37,9 @@ def serving_in_container(
         flags: The server's own.
         limits: podman's, beside those that seal it; of two the later counts.
     """
-    port, name = _free_port(), f"corolla-test-{secrets.token_hex(4)}"
+    port, name = free_port(), f"corolla-test-{secrets.token_hex(4)}"
     mount = [] if models_dir is None else ["--volume", f"{models_dir}:/models:ro"]
-    # Where there is no systemd, podman complains that nothing will call the health check.
-    command = [
-        "podman",
-        "--log-level=fatal",
-        "run",
-        "--rm",
-        "--pull=never",
-        "--name",
-        name,
-        *sealed_flags(),
-        *limits,
-        *mount,
-    ]
+    command = ["podman", "run", "--rm", "--pull=never", "--name", name, *sealed_flags(), *limits, *mount]
     with tempfile.TemporaryDirectory() as folder:
         log_file = Path(folder) / "server.log"
         with log_file.open("wb") as log:
@@ -72,8 +59,3 @@ def _listens(process: "subprocess.Popen[bytes]", log_file: Path) -> bool:
     if process.poll() is not None:
         raise RuntimeError(f"the container ended with {process.returncode} before it listened:\n{text}")
     return "Application startup complete" in text
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

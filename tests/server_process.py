@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -90,6 +91,12 @@ def wait_for(what: str, found: "Any", timeout_s: float = START_S) -> Any:
             return result
         time.sleep(0.01)
     raise TimeoutError(f"no {what} within {timeout_s} s")
+
+
+def free_port() -> int:
+    """Gives a port that nobody listens on at this moment."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def _wait_for_url(process: subprocess.Popen[bytes], log_file: Path) -> str:

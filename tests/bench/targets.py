@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ import psutil
 
 from tests.bench.models import CACHE, ROOT, Published
 from tests.conftest import IRIS_ROW
-from tests.server_process import wait_for
+from tests.server_process import free_port, wait_for
 
 HERE = Path(__file__).parent
 STOP_S = 20
@@ -79,7 +78,7 @@ class Target:
 def start(name: str, model: Published, core: int, flags: Sequence[str] = ()) -> Iterator[Target]:
     """Starts one of the named servers and waits until it answers; the flags are for those that are Corolla's."""
     with tempfile.TemporaryDirectory() as folder:
-        port = _free_port()
+        port = free_port()
         command, variables = _command(name, model, port, Path(folder))
         command += flags if "--models-dir" in command else ()
         process = subprocess.Popen(
@@ -142,8 +141,3 @@ def _answers(target: Target, process: "subprocess.Popen[bytes]") -> bool:
         return b"output" in target.ask()
     except (urllib.error.URLError, ConnectionError):
         return False
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

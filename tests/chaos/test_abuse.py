@@ -304,20 +304,21 @@ def test_silent_clients_are_closed_in_time(siege: Siege) -> None:
     assert 8 < shortest_s <= longest_s < 20
 
 
-def test_clients_that_send_a_header_byte_a_second_are_told_so_and_closed_in_time(siege: Siege) -> None:
-    (outcome,) = siege.outcomes_of("a header byte a second")
+@pytest.mark.parametrize(
+    ("habit", "told", "after_s", "before_s"),
+    [
+        ("a header byte a second", b"the headers took longer than 10 s", 8, 20),
+        ("a body byte a second", b"the body took longer than 30 s", 28, 40),
+    ],
+)
+def test_clients_that_send_a_byte_a_second_are_told_so_and_closed_in_time(
+    siege: Siege, habit: str, told: bytes, after_s: int, before_s: int
+) -> None:
+    (outcome,) = siege.outcomes_of(habit)
     assert outcome.startswith(b"HTTP/1.1 408 ")
-    assert outcome.endswith(b'\r\n\r\n{"error":"the headers took longer than 10 s"}')
-    shortest_s, longest_s = siege.durations_s("a header byte a second")
-    assert 8 < shortest_s <= longest_s < 20
-
-
-def test_clients_that_send_a_body_byte_a_second_are_told_so_and_closed_in_time(siege: Siege) -> None:
-    (outcome,) = siege.outcomes_of("a body byte a second")
-    assert outcome.startswith(b"HTTP/1.1 408 ")
-    assert outcome.endswith(b'\r\n\r\n{"error":"the body took longer than 30 s"}')
-    shortest_s, longest_s = siege.durations_s("a body byte a second")
-    assert 28 < shortest_s <= longest_s < 40
+    assert outcome.endswith(b'\r\n\r\n{"error":"%s"}' % told)
+    shortest_s, longest_s = siege.durations_s(habit)
+    assert after_s < shortest_s <= longest_s < before_s
 
 
 @pytest.mark.parametrize("habit", ["blank lines", "blank lines after a prediction", "blank lines after another answer"])

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.conftest import IRIS_ROW, Workshop
-from tests.e2e.test_workers import answered, workers_of
+from tests.e2e.test_workers import workers_of
 from tests.server_process import ServerProcess, serving, wait_for
 from tests.slow_model import publish_slow_model
 
@@ -114,15 +114,15 @@ def test_a_killed_worker_is_replaced_and_the_other_loses_nothing(pair: ServerPro
     wait_for("answers", lambda: all(client.right for client in clients))
     owners = {client: owner_of(client.connection, pids) for client in clients}
     victim = owners[clients[0]]
-    wait_for("a count", lambda: answered(pair) > 0)
+    wait_for("a count", lambda: pair.metric("corolla_requests_total") > 0)
     os.kill(victim, signal.SIGKILL)
     wait_for("a new worker", lambda: len(workers_of(pair)) == 3, timeout_s=15)
-    counted = answered(pair)
+    counted = pair.metric("corolla_requests_total")
     for _ in range(20):
         assert httpx.post(f"{pair.url}/iris/predict", json=dict(IRIS_ROW)).status_code == 200
     for client in clients:
         client.stop()
         assert client.wrong == 0
         assert client.is_lost == (owners[client] == victim)
-    wait_for("a count that goes on", lambda: answered(pair) >= counted + 20)
+    wait_for("a count that goes on", lambda: pair.metric("corolla_requests_total") >= counted + 20)
     assert pair.stop() == 0

@@ -30,16 +30,11 @@ def server(iris_workshop: Workshop) -> Iterator[ServerProcess]:
         yield running
 
 
-def answered(server: ServerProcess) -> float:
-    text = httpx.get(f"{server.url}/metrics").text
-    return sum(float(count) for count in re.findall(r"^corolla_requests_total\{.*\} (\S+)$", text, re.MULTILINE))
-
-
 def test_all_workers_answer_and_any_of_them_tells_what_all_have_counted(server: ServerProcess) -> None:
     for _ in range(40):
         response = httpx.post(f"{server.url}/iris/predict", json=dict(IRIS_ROW))
         assert response.json() == {"output": "Iris-virginica", "model_name": "log_reg_1"}
-    wait_for("the count of both", lambda: answered(server) == 40)
+    wait_for("the count of both", lambda: server.metric("corolla_requests_total") == 40)
     assert server.stop() == 0
 
 

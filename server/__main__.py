@@ -23,6 +23,10 @@ def main(arguments: Sequence[str]) -> None:
     Raises:
         SystemExit: With 0 after SIGTERM or SIGINT, 1 where nothing can be served, 2 for a bad setting.
     """
+    if arguments[:1] == ["doctor"]:
+        from server.doctor import cli  # noqa: PLC0415  a server loads nothing of it
+
+        sys.exit(cli.main(arguments[1:]))
     configure()
     try:
         settings = read_settings(arguments, os.environ)

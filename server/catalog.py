@@ -1,7 +1,7 @@
 """What is loaded: packages -> models whose golden rows replayed right; knows nothing of HTTP."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -78,7 +78,7 @@ def load_catalog(models_dir: Path, threads: int) -> Catalog:
     except OSError as error:
         raise NoSoundVersionError(f"nothing to serve: {models_dir} cannot be read: {error}") from error
     for name, numbers in versions.items():
-        model = _load_newest(models_dir, name, numbers, threads, refusals)
+        model = load_newest(models_dir, name, numbers, threads, refusals)
         if model is not None:
             models[name] = model
     if not models:
@@ -108,9 +108,18 @@ def load_model(folder: Path, name: str, number: int, threads: int) -> Model:
     return Model(manifest, session, codec, batch_invariant=_replay(manifest, session, codec))
 
 
-def _load_newest(
-    models_dir: Path, name: str, numbers: list[int], threads: int, refusals: list[Refusal]
+def load_newest(
+    models_dir: Path, name: str, numbers: Sequence[int], threads: int, refusals: list[Refusal]
 ) -> Model | None:
+    """Loads the first version of a model that is sound, or none.
+
+    Args:
+        models_dir: The model repository.
+        name: The model's name.
+        numbers: Its versions, the newest first.
+        threads: How many threads its session may use.
+        refusals: Takes each version that was refused on the way.
+    """
     for number in numbers:
         try:
             model = load_model(models_dir / name / str(number), name, number, threads)

@@ -45,6 +45,16 @@ def read_memory_bytes(cgroup: Path = CGROUP) -> int:
     return min([os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *map(int, filter(str.isdecimal, limits))])
 
 
+def read_used_bytes(cgroup: Path = CGROUP) -> int | None:
+    """Reads how much memory the cgroup accounts for, cached files included, where the kernel tells."""
+    return _read_first(cgroup / "memory.current", cgroup / "memory" / "memory.usage_in_bytes")
+
+
+def read_peak_bytes(cgroup: Path = CGROUP) -> int | None:
+    """Reads the most that the cgroup has accounted for, where the kernel tells; version 2 does since Linux 5.19."""
+    return _read_first(cgroup / "memory.peak", cgroup / "memory" / "memory.max_usage_in_bytes")
+
+
 def read_resident_bytes() -> int:
     """Reads how much memory this process has taken."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -62,6 +72,10 @@ def _read_v1(cgroup: Path) -> float | None:
     if not quota or int(quota) <= 0:
         return None
     return int(quota) / int(period)
+
+
+def _read_first(*paths: Path) -> int | None:
+    return next((int(text) for text in map(_read, paths) if text.isdecimal()), None)
 
 
 def _read(path: Path) -> str:

@@ -90,6 +90,11 @@ class Session:
         return np.fromiter(chain.from_iterable(rows), np.float32).reshape(len(rows), self._features)
 
 
+def read_runtime() -> tuple[str, tuple[str, ...]]:
+    """Gives onnxruntime's version, and what it could run models on here."""
+    return onnxruntime.__version__, tuple(onnxruntime.get_available_providers())
+
+
 def _hold_against(what: str, nodes: Sequence[onnxruntime.NodeArg], tensors: Sequence[Tensor]) -> None:
     found = tuple((node.name, DATATYPES.get(node.type, node.type), _shape(node.shape)) for node in nodes)
     expected = tuple((tensor.name, tensor.datatype, tensor.shape) for tensor in tensors)

@@ -3,7 +3,7 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,18 +18,25 @@ SERVER_ORDER = (
     ("signature", "headers", "pending", "isolation"),
     ("manifest", "session", "codec", "coalescer", "cost"),
     ("repository", "settings", "metrics"),
-    ("catalog", "replies"),
+    ("catalog", "replies", "plan"),
     ("openapi", "desk", "guard"),
     ("routes", "pages", "lane"),
     ("app",),
     ("process",),
     ("__main__",),
 )
+DOCTOR_ORDER = (
+    ("report", "budget", "errors", "process_tree"),
+    ("hardware", "checkup", "child", "openloop", "text", "advice"),
+    ("rise", "verdict"),
+    ("examination",),
+    ("cli",),
+)
 NEVER_LOADED = ("sklearn", "pandas", "skl2onnx", "onnx", "joblib", "skops", "scipy", "training", "convert")
 
 
 def modules(room: str) -> Iterator[Path]:
-    return (path for path in sorted((ROOT / room).glob("*.py")) if path.name != "__init__.py")
+    return (path for path in sorted((ROOT / room).rglob("*.py")) if path.name != "__init__.py")
 
 
 def imports(path: Path) -> set[str]:
@@ -50,12 +57,14 @@ def test_a_room_imports_no_room_but_those_its_arrows_name(room: str) -> None:
         assert rooms <= MAY_IMPORT[room], path
 
 
-def test_inside_the_server_imports_go_one_way() -> None:
-    place = {name: step for step, names in enumerate(SERVER_ORDER) for name in names}
-    assert set(place) == {path.stem for path in modules("server")}
-    for path in modules("server"):
-        known = {name.split(".")[1] for name in imports(path) if name.startswith("server.")} & set(place)
-        assert all(place[name] < place[path.stem] for name in known), path
+@pytest.mark.parametrize(("package", "order"), [("server", SERVER_ORDER), ("server.doctor", DOCTOR_ORDER)])
+def test_inside_a_package_of_the_server_imports_go_one_way(package: str, order: Sequence[Sequence[str]]) -> None:
+    place = {name: step for step, names in enumerate(order) for name in names}
+    files = [path for path in ROOT.joinpath(*package.split(".")).glob("*.py") if path.name != "__init__.py"]
+    assert set(place) == {path.stem for path in files}
+    for path in files:
+        known = {name.removeprefix(f"{package}.").split(".")[0] for name in imports(path) if name.startswith(package)}
+        assert all(place[name] < place[path.stem] for name in known & set(place)), path
 
 
 def test_the_coalescer_and_its_parts_know_errors_alone() -> None:
@@ -67,7 +76,17 @@ def test_the_coalescer_and_its_parts_know_errors_alone() -> None:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_the_inits_stay_empty(room: str) -> None:
-    assert (ROOT / room / "__init__.py").read_text() == ""
+    for path in (ROOT / room).rglob("__init__.py"):
+        assert path.read_text() == ""
+
+
+def test_what_serves_knows_nothing_of_the_doctor() -> None:
+    """Its command may ask for it by name; no server has it in memory."""
+    for path in (ROOT / "server").glob("*.py"):
+        assert path.name == "__main__.py" or not any(name.startswith("server.doctor") for name in imports(path)), path
+    script = "import sys, server.__main__; print(*(name for name in sys.modules if name.startswith('server.doctor')))"
+    shown = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert shown.stdout == "\n"
 
 
 def test_the_servers_process_loads_nothing_of_training() -> None:

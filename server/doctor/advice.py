@@ -1,0 +1,82 @@
+"""Report and budget -> what to change, in plain words, each with the figure from which it follows."""
+
+from collections.abc import Iterator
+
+from server.doctor.budget import Budget
+from server.doctor.report import Load, Memory, Report, Served, Step
+
+NEAR_LIMIT = 0.8
+"""Memory beyond this part of the limit is too near to it."""
+MOST_OF_IT = 0.85
+"""Cores are taken where this part of them is."""
+
+
+def give_advice(report: Report, budget: Budget, deadline_ms: int) -> Iterator[str]:
+    """Says what to change; nothing where nothing was measured that asks for it.
+
+    Args:
+        report: What was found.
+        budget: What has to be kept to.
+        deadline_ms: How long a request may take, in milliseconds.
+    """
+    yield from _on_versions(report)
+    if report.load is not None:
+        yield from _on_memory(report, report.load.memory)
+        yield from _on_latency(report, report.load.steps[0], budget, deadline_ms)
+        yield from _on_cores(report, report.load)
+
+
+def _on_versions(report: Report) -> Iterator[str]:
+    for refused in report.refused:
+        yield f"{refused.name}/{refused.version} is refused: publish it again, or remove it"
+    for served in report.served:
+        if served.replay.max_difference > served.replay.tolerance:
+            yield (
+                f"{served.name}/{served.version}: a probability moves by {served.replay.max_difference:.1e} here, "
+                f"{served.replay.tolerance:.1e} is certified: compile and prove it on a host like this one"
+            )
+
+
+def _on_memory(report: Report, memory: Memory) -> Iterator[str]:
+    if report.host.memory_limited and memory.peak_rss_bytes > NEAR_LIMIT * report.host.memory_bytes:
+        enough_mb = memory.peak_rss_bytes / NEAR_LIMIT / 1e6
+        taken = f"{memory.peak_rss_bytes / 1e6:.0f} MB of {report.host.memory_bytes / 1e6:.0f} MB were taken"
+        yield f"{taken}: raise the memory limit to {enough_mb:.0f} MB, or serve fewer models or workers"
+
+
+def _on_latency(report: Report, first: Step, budget: Budget, deadline_ms: int) -> Iterator[str]:
+    if first.p99_ms is None or first.p99_ms > deadline_ms:
+        yield f"even {first.offered_per_s:g} requests/s are not answered within --deadline-ms {deadline_ms}: raise it"
+    slowest = max(report.served, key=_one_row_ms)
+    if budget.p99_ms is not None and _one_row_ms(slowest) > budget.p99_ms / 2:
+        yield (
+            f"a row by itself takes {slowest.name} {_one_row_ms(slowest):.2f} ms of the {budget.p99_ms:g} ms budget: "
+            "publish a smaller model (fewer or shallower trees, a narrower network)"
+        )
+    quota = report.host.quota_cores
+    if quota is not None and quota < 1 and first.p99_ms is not None and first.p99_ms > (budget.p99_ms or deadline_ms):
+        yield f"the quota of {quota:g} cores halts the server within each period: give it a whole core"
+
+
+def _on_cores(report: Report, load: Load) -> Iterator[str]:
+    usable = _usable_cores(report)
+    last, workers = load.steps[-1], report.sizing.workers
+    if last.server_cores + last.client_cores > MOST_OF_IT * usable:
+        yield (
+            f"at {last.offered_per_s:g} requests/s the server took {last.server_cores:.2f} and the client "
+            f"{last.client_cores:.2f} of {usable:g} cores: ask from another host to see more than this"
+        )
+    if last.server_cores > MOST_OF_IT * workers and workers + 1 <= usable:
+        yield (
+            f"{workers} worker{'s' * (workers > 1)} took {last.server_cores:.2f} of {usable:g} cores: set --workers "
+            f"{int(usable)}, for {load.memory.rss_bytes / workers / 1e6:.0f} MB each"
+        )
+
+
+def _usable_cores(report: Report) -> float:
+    affinity, quota = len(report.host.affinity), report.host.quota_cores
+    return affinity if quota is None else min(quota, affinity)
+
+
+def _one_row_ms(served: Served) -> float:
+    return (served.batch_us + served.row_us) / 1e3

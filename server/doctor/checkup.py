@@ -1,0 +1,118 @@
+"""Versions on disk -> what each is worth on this host; loads them as the server does, and knows nothing of HTTP."""
+
+from pathlib import Path
+
+from server.catalog import Model, Refusal, load_newest
+from server.codec import Codec
+from server.desk import open_desk
+from server.doctor.report import Refused, Replay, Served
+from server.errors import CorollaError
+from server.host import read_resident_bytes
+from server.manifest import GoldenRow, Manifest
+from server.repository import MODEL_FILE, list_versions, read_package
+from server.session import Session
+from server.settings import Settings
+from server.signature import Answer
+
+
+class Ward:
+    """All that is loaded, and what was refused on the way.
+
+    Attributes:
+        models: The loaded models, and how many bytes the process grew by for each.
+        refused: The versions that were refused.
+        fault: Why the model repository cannot be read, if so.
+    """
+
+    def __init__(self, models_dir: Path, threads: int) -> None:
+        """Loads the newest sound version of every model.
+
+        Args:
+            models_dir: The model repository; without it there is nothing to load.
+            threads: How many threads a session may use.
+        """
+        self.models: list[tuple[Model, int]] = []
+        refusals: list[Refusal] = []
+        try:
+            versions, self.fault = list_versions(models_dir), ""
+        except OSError as error:
+            versions, self.fault = {}, f"{models_dir} cannot be read: {error}"
+        for name, numbers in versions.items():
+            before_bytes = read_resident_bytes()
+            if model := load_newest(models_dir, name, numbers, threads, refusals):
+                self.models.append((model, read_resident_bytes() - before_bytes))
+        self.refused = tuple(_refuse(models_dir, refusal, threads) for refusal in refusals)
+
+    def examine(self, models_dir: Path, settings: Settings, free_bytes: int) -> tuple[Served, ...]:
+        """Measures each loaded model and chooses its bounds as the server would.
+
+        Args:
+            models_dir: Where they were loaded from.
+            settings: The server's.
+            free_bytes: What a server's process has left to grow by.
+        """
+        room_bytes = free_bytes // max(1, len(self.models))
+        return tuple(_examine(models_dir, settings, room_bytes, *loaded) for loaded in self.models)
+
+
+def replay(manifest: Manifest, session: Session) -> Replay:
+    """Answers a version's golden rows, alone and together, and counts what differs from the estimator's answers.
+
+    Raises:
+        CorollaError: If they cannot be answered at all.
+    """
+    codec = Codec(manifest.signature, manifest.model_name)
+    rows = [codec.decode_row(known.to_request()) for known in manifest.golden]
+    alone = [answer for row in rows for answer in session.run([row])]
+    together = session.run(rows)
+    return Replay(
+        rows=len(rows),
+        flips_alone=_count_flips(manifest.golden, alone),
+        flips_together=_count_flips(manifest.golden, together),
+        max_difference=max(_largest_difference(manifest.golden, answers) for answers in (alone, together)),
+        tolerance=manifest.parity.tolerance,
+    )
+
+
+def _refuse(models_dir: Path, refusal: Refusal, threads: int) -> Refused:
+    name, number = refusal.name, refusal.version
+    replayed = None
+    try:
+        package = read_package(models_dir / name / str(number), name, number)
+        replayed = replay(package.manifest, Session(package.model, package.manifest.signature, threads))
+    except CorollaError:
+        pass  # what it was refused for comes before its golden rows
+    return Refused(name, number, refusal.reason, replayed)
+
+
+def _examine(models_dir: Path, settings: Settings, room_bytes: int, model: Model, loaded_bytes: int) -> Served:
+    manifest = model.manifest
+    desk = open_desk(model, settings, room_bytes)
+    limits, cost = desk.coalescer.limits, desk.metrics.cost
+    return Served(
+        name=manifest.name,
+        version=manifest.version,
+        model_name=manifest.model_name,
+        file_bytes=(models_dir / manifest.name / str(manifest.version) / MODEL_FILE).stat().st_size,
+        loaded_bytes=loaded_bytes,
+        replay=replay(manifest, model.session),
+        batch_us=cost.batch_s * 1e6,
+        row_us=cost.row_s * 1e6,
+        full_batch_row_us=cost.of(limits.max_batch_rows) / limits.max_batch_rows * 1e6,
+        max_batch_rows=limits.max_batch_rows,
+        max_queue_rows=limits.max_queue_rows,
+        on_worker=limits.on_worker,
+        why=desk.metrics.coalescing[1],
+    )
+
+
+def _count_flips(golden: tuple[GoldenRow, ...], answers: list[Answer]) -> int:
+    return sum(answer.label != known.output for known, answer in zip(golden, answers, strict=True))
+
+
+def _largest_difference(golden: tuple[GoldenRow, ...], answers: list[Answer]) -> float:
+    pairs = (
+        zip(known.probabilities, answer.probabilities, strict=True)
+        for known, answer in zip(golden, answers, strict=True)
+    )
+    return max(abs(expected - got) for pair in pairs for expected, got in pair)

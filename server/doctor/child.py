@@ -1,0 +1,127 @@
+"""Flags -> a real server in a process of its own, for as long as a `with` block; knows nothing of requests.
+
+Whatever ends the block, an error or a signal, the server is stopped: by SIGTERM, on which it drains, or else killed.
+"""
+
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import IO, Any, cast
+
+import msgspec
+
+from server.doctor.errors import NotServingError
+from server.doctor.process_tree import ProcessTree
+
+START_S = 15.0
+STOP_S = 5.0
+LAST_LINES = 20
+
+
+class Child:
+    """A server that was started.
+
+    Attributes:
+        port: Where it listens, on the loopback address.
+        tree: Its processes.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]", workers: int) -> None:
+        """Waits until all of its workers serve.
+
+        Raises:
+            NotServingError: If they do not in time.
+        """
+        self.tree = ProcessTree(process.pid)
+        self.port = 0
+        self._process = process
+        self._missing = workers
+        self._told: deque[str] = deque(maxlen=LAST_LINES)
+        self._changed = threading.Event()
+        threading.Thread(target=self._read, daemon=True).start()
+        if not self._changed.wait(START_S) or self._missing:
+            raise NotServingError(f"the server did not start: {self.last_words()}")
+
+    def last_words(self) -> str:
+        """Gives the last message of its log."""
+        return self._told[-1] if self._told else "it said nothing"
+
+    def is_alive(self) -> bool:
+        """Says whether its first process still runs."""
+        return self._process.poll() is None
+
+    def _read(self) -> None:
+        """Reads its log to the end, so that it never has to wait for somebody to read it."""
+        for line in cast("IO[bytes]", self._process.stderr):
+            self._note(_parse(line))
+        self._changed.set()
+
+    def _note(self, line: dict[str, Any]) -> None:
+        message = str(line.get("message", ""))
+        self._told.append(message)
+        if "url" in line:
+            self.port = int(line["url"].rpartition(":")[2])
+        self._missing -= message.startswith("Application startup complete")
+        if self._missing == 0:
+            self._changed.set()
+
+
+@contextmanager
+def serving(flags: Sequence[str], workers: int) -> Iterator[Child]:
+    """Starts a server on a free port of the loopback address and waits until it serves.
+
+    Args:
+        flags: The server's settings; where it listens is said here.
+        workers: How many processes serve by these settings.
+
+    Raises:
+        NotServingError: If it does not start.
+    """
+    process = None
+    command = [sys.executable, "-m", "server", *flags, "--host", "127.0.0.1", "--port", "0", "--workers", str(workers)]
+    try:
+        with _signals_deferred():
+            process = subprocess.Popen(command, stderr=subprocess.PIPE)  # noqa: S603  this very server, by its own flags
+        yield Child(process, workers)
+    finally:
+        if process is not None:
+            _stop(process)
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def _signals_deferred() -> Iterator[None]:
+    """Holds back the signals that end this process: between its start and its name a child could not be stopped."""
+    held: list[int] = []
+
+    def hold(number: int, _frame: FrameType | None) -> None:
+        held.append(number)
+
+    before = [(number, signal.signal(number, hold)) for number in (signal.SIGTERM, signal.SIGINT)]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+        for arrived in held:
+            signal.raise_signal(arrived)
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(line, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {"message": line.decode(errors="replace").strip()}

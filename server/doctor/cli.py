@@ -1,0 +1,90 @@
+"""`python -m server doctor`: flags -> a report of this host and its models, and an exit code.
+
+0 where they are fit, 1 where they are not, 2 where the command line is not understood.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any, NoReturn
+
+import attrs
+import msgspec
+
+from server.doctor.budget import Budget, parse_budget
+from server.doctor.examination import examine
+from server.doctor.report import Report, Verdict
+from server.doctor.text import write_lines
+from server.doctor.verdict import judge
+from server.errors import SettingsError
+from server.settings import make_parser, read_settings
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prints what it finds, and gives the exit code.
+
+    Raises:
+        SystemExit: With 2 for flags and settings that cannot be used, 128 and its number more after a signal.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
+    own, whole = _make_parsers()
+    whole.parse_args(arguments)  # for --help, and for flags that do not exist
+    options, flags = own.parse_known_args(arguments)
+    try:
+        settings = read_settings(flags, os.environ)
+    except SettingsError as error:
+        whole.error(f"bad setting: {error}")
+    logging.disable()  # what a server would log stands in the report
+    report = examine(settings, flags, options.budget)
+    verdict = judge(report, options.budget, settings.deadline_ms)
+    print("\n".join([_to_json(report, verdict, options.budget)] if options.json else write_lines(report, verdict)))
+    return 0 if verdict.fit else 1
+
+
+def _make_parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+    """Makes the parser of the doctor's own flags, and the one of these and the server's together."""
+    own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    own.add_argument("--json", action="store_true", help="print JSON instead of text")
+    own.add_argument(
+        "--budget",
+        metavar="BOUNDS",
+        type=_budget,
+        default=Budget(),
+        help="what to keep to, as in p99_ms=5,rss_mb=200: the 99th percentile of the latency, at one rate at least, in ms, "
+        "and the server's largest resident memory, in MB",
+    )
+    whole = argparse.ArgumentParser(
+        prog="python -m server doctor",
+        description="Say what a server would make of this host, and how it does: replays golden rows, measures models, "
+        "starts a server of these settings on a free port, asks it at a rising rate, and says what to change.",
+        epilog="It ends with 0 where all is fit, 1 where it is not, 2 for a bad flag; it takes 20 s at most.",
+        parents=[own, make_parser()],
+        add_help=False,
+        allow_abbrev=False,
+    )
+    return own, whole
+
+
+def _budget(text: str) -> Budget:
+    try:
+        return parse_budget(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _to_json(report: Report, verdict: Verdict, budget: Budget) -> str:
+    facts: dict[str, Any] = {**_fields(report), "budget": budget, "verdict": verdict}
+    return msgspec.json.format(msgspec.json.encode(facts), indent=2).decode()
+
+
+def _fields(report: Report) -> dict[str, Any]:
+    return {field.name: getattr(report, field.name) for field in attrs.fields(Report)}
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)

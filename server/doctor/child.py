@@ -32,34 +32,46 @@ class Child:
     """
 
     def __init__(self, process: "subprocess.Popen[bytes]", workers: int) -> None:
-        """Waits until all of its workers serve.
+        """Begins to read its log.
 
-        Raises:
-            NotServingError: If they do not in time.
+        Args:
+            process: Its first process, whose standard error is a pipe.
+            workers: How many have to serve.
         """
         self.tree = ProcessTree(process.pid)
         self.port = 0
         self._process = process
         self._missing = workers
         self._told: deque[str] = deque(maxlen=LAST_LINES)
-        self._changed = threading.Event()
-        threading.Thread(target=self._read, daemon=True).start()
-        if not self._changed.wait(START_S) or self._missing:
-            raise NotServingError(f"the server did not start: {self.last_words()}")
+        self._settled = threading.Event()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
-    def last_words(self) -> str:
-        """Gives the last message of its log."""
-        return self._told[-1] if self._told else "it said nothing"
+    def wait(self) -> None:
+        """Waits until all of its workers serve.
 
-    def is_alive(self) -> bool:
-        """Says whether its first process still runs."""
-        return self._process.poll() is None
+        Raises:
+            NotServingError: If they do not in time.
+        """
+        if not self._settled.wait(START_S) or self._missing:
+            raise NotServingError(f"the server did not start: {self._told[-1] if self._told else 'it said nothing'}")
+
+    def stop(self) -> None:
+        """Has it drain, and kills it if it does not."""
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join(STOP_S)
 
     def _read(self) -> None:
         """Reads its log to the end, so that it never has to wait for somebody to read it."""
-        for line in cast("IO[bytes]", self._process.stderr):
-            self._note(_parse(line))
-        self._changed.set()
+        with cast("IO[bytes]", self._process.stderr) as log:
+            for line in log:
+                self._note(_parse(line))
+        self._settled.set()
 
     def _note(self, line: dict[str, Any]) -> None:
         message = str(line.get("message", ""))
@@ -68,7 +80,7 @@ class Child:
             self.port = int(line["url"].rpartition(":")[2])
         self._missing -= message.startswith("Application startup complete")
         if self._missing == 0:
-            self._changed.set()
+            self._settled.set()
 
 
 @contextmanager
@@ -82,24 +94,16 @@ def serving(flags: Sequence[str], workers: int) -> Iterator[Child]:
     Raises:
         NotServingError: If it does not start.
     """
-    process = None
+    child = None
     command = [sys.executable, "-m", "server", *flags, "--host", "127.0.0.1", "--port", "0", "--workers", str(workers)]
     try:
         with _signals_deferred():
-            process = subprocess.Popen(command, stderr=subprocess.PIPE)  # noqa: S603  this very server, by its own flags
-        yield Child(process, workers)
+            child = Child(subprocess.Popen(command, stderr=subprocess.PIPE), workers)  # noqa: S603  this very server
+        child.wait()
+        yield child
     finally:
-        if process is not None:
-            _stop(process)
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        if child is not None:
+            child.stop()
 
 
 @contextmanager

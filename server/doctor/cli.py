@@ -55,8 +55,8 @@ def _make_parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
         metavar="BOUNDS",
         type=_budget,
         default=Budget(),
-        help="what to keep to, as in p99_ms=5,rss_mb=200: the 99th percentile of the latency, at one rate at least, in ms, "
-        "and the server's largest resident memory, in MB",
+        help="what to keep to, as in p99_ms=5,rss_mb=200: the 99th percentile of the latency in ms, at one rate "
+        "at least, and the server's largest resident memory in MB",
     )
     whole = argparse.ArgumentParser(
         prog="python -m server doctor",

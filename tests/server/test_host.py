@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from server.host import Cores, read_cores, read_memory_bytes, read_resident_bytes
+from server.host import Cores, read_cores, read_memory_bytes, read_peak_bytes, read_resident_bytes, read_used_bytes
 
 
 def cgroup_of(folder: Path, **files: str) -> Path:
@@ -61,6 +61,24 @@ def test_a_memory_limit_is_read_from_either_version_of_cgroups(
     tmp_path: Path, files: dict[str, str], memory_bytes: int
 ) -> None:
     assert read_memory_bytes(cgroup_of(tmp_path, **files)) == memory_bytes
+
+
+@pytest.mark.parametrize(
+    ("files", "used", "peak"),
+    [
+        ({}, None, None),
+        ({"memory.current": "500\n"}, 500, None),
+        ({"memory.current": "500\n", "memory.peak": "700\n"}, 500, 700),
+        ({"memory/memory.usage_in_bytes": "500\n", "memory/memory.max_usage_in_bytes": "700\n"}, 500, 700),
+    ],
+)
+def test_what_a_cgroup_accounts_for_is_read_from_either_version(
+    tmp_path: Path, files: dict[str, str], used: int | None, peak: int | None
+) -> None:
+    cgroup_of(tmp_path)
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert (read_used_bytes(tmp_path), read_peak_bytes(tmp_path)) == (used, peak)
 
 
 def test_what_is_resident_is_less_than_all_there_is() -> None:

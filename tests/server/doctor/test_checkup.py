@@ -1,0 +1,77 @@
+"""What is loaded, and what is refused, is told with its golden rows and its cost."""
+
+import hashlib
+from pathlib import Path
+
+import attrs
+import pytest
+
+from server.doctor.checkup import Ward, replay
+from server.manifest import GoldenRow
+from server.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE
+from server.session import Session
+from server.settings import Settings
+from tests.conftest import Workshop
+from tests.fakes import AlteredSession
+
+FREE_BYTES = 10**9
+
+
+def flip_golden_row(workshop: Workshop) -> None:
+    """Publishes the version as one whose first golden row the estimator answered otherwise."""
+    manifest = workshop.manifest()
+    first, *others = manifest.golden
+    other = next(label for label in manifest.signature.labels if label != first.output)
+    golden = (GoldenRow(first.row, other, first.probabilities), *others)
+    text = attrs.evolve(manifest, golden=golden).to_json()
+    (workshop.version_dir / MANIFEST_FILE).write_bytes(text)
+    (workshop.version_dir / MANIFEST_SUM_FILE).write_text(hashlib.sha256(text).hexdigest())
+
+
+def test_a_model_is_told_as_it_would_be_served(iris_workshop: Workshop) -> None:
+    ward = Ward(iris_workshop.models_dir, threads=1)
+    (served,) = ward.examine(iris_workshop.models_dir, Settings(max_queue_rows=9), FREE_BYTES)
+    assert (served.name, served.version, served.model_name) == ("iris", 1, "log_reg_1")
+    assert served.file_bytes == (iris_workshop.version_dir / MODEL_FILE).stat().st_size
+    assert (served.max_queue_rows, served.on_worker, served.why) == (9, False, "measured")
+    assert 0 < served.full_batch_row_us <= served.batch_us + served.row_us
+    assert (served.replay.rows, served.replay.flips_alone, served.replay.flips_together) == (12, 0, 0)
+    assert served.replay.max_difference <= served.replay.tolerance
+    assert (ward.refused, ward.fault) == ((), "")
+
+
+def test_a_version_with_a_flipped_golden_row_is_refused_and_its_flips_counted(workshop: Workshop) -> None:
+    flip_golden_row(workshop)
+    ward = Ward(workshop.models_dir, threads=1)
+    assert (ward.models, ward.examine(workshop.models_dir, Settings(), FREE_BYTES)) == ([], ())
+    (refused,) = ward.refused
+    assert refused.reason == "golden row 0 is not answered on this host as the estimator answered it"
+    assert refused.replay is not None
+    assert (refused.replay.flips_alone, refused.replay.flips_together) == (1, 1)
+
+
+def test_a_version_that_was_tampered_with_is_refused_and_not_asked(workshop: Workshop) -> None:
+    (workshop.version_dir / MODEL_FILE).write_bytes(b"")
+    (refused,) = Ward(workshop.models_dir, threads=1).refused
+    assert refused.reason.startswith("model.onnx is not what was published")
+    assert refused.replay is None
+
+
+def test_what_differs_only_in_a_batch_is_told(iris_workshop: Workshop) -> None:
+    manifest = iris_workshop.manifest()
+    sound = Session((iris_workshop.version_dir / MODEL_FILE).read_bytes(), manifest.signature)
+    session = AlteredSession(sound, lambda answers: answers[::-1])
+    told = replay(manifest, session)
+    assert told.flips_alone == 0
+    assert told.flips_together > 0
+    assert told.max_difference > 0.5
+
+
+def test_a_repository_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)  # root, as whom tests may run, can read all there is
+    ward = Ward(tmp_path, threads=1)
+    assert ward.models == []
+    assert ward.fault == f"{tmp_path} cannot be read: [Errno 13] Permission denied: '{tmp_path}'"

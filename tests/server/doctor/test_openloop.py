@@ -1,0 +1,114 @@
+"""Requests at a rate are each counted once, for what became of them."""
+
+import contextlib
+import gc
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+import attrs
+import pytest
+
+from server.catalog import Model
+from server.doctor import openloop
+from server.doctor.child import Child
+from server.doctor.errors import NotServingError
+from server.doctor.openloop import OpenLoop, Outcome, Question
+from server.doctor.rise import make_questions
+from tests.server_process import free_port
+
+RIGHT = Question(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", b"{}")
+
+
+def offer(port: int, questions: list[Question], rate_per_s: float = 200, seconds: float = 0.2) -> Outcome:
+    with closing(OpenLoop(port, questions)) as loop:
+        return loop.offer(rate_per_s, seconds)
+
+
+@contextmanager
+def answering(answer: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Listens, and has each connection treated by a thread; for what a sound server does not do."""
+
+    def take(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                threading.Thread(target=treat, args=[connection], daemon=True).start()
+
+    def treat(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            while connection.recv(65_536):
+                answer(connection)
+
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as listener:
+        threading.Thread(target=take, args=[listener], daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def counted(outcome: Outcome) -> tuple[int, int, int, int]:
+    return len(outcome.latencies_ms), outcome.refused, outcome.wrong, outcome.lost
+
+
+def test_each_right_answer_has_a_latency(child: Child, models: list[Model]) -> None:
+    outcome = offer(child.port, make_questions(models))
+    assert counted(outcome) == (40, 0, 0, 0)
+    assert all(latency_ms > 0 for latency_ms in outcome.latencies_ms)
+    assert outcome.elapsed_s >= 0.2
+
+
+def test_a_wrong_answer_is_none_that_is_right(child: Child, models: list[Model]) -> None:
+    right, *others = make_questions(models)
+    assert counted(offer(child.port, [right, attrs.evolve(right, answer=b"{}")])) == (20, 0, 20, 0)
+    assert others
+
+
+def test_an_error_is_a_refusal(child: Child) -> None:
+    nowhere = Question(b"GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n", b"")
+    assert counted(offer(child.port, [nowhere])) == (0, 40, 0, 0)
+
+
+def test_an_answer_in_pieces_is_one_answer() -> None:
+    def trickle(connection: socket.socket) -> None:
+        for piece in (b"HTTP/1.1 200 OK\r\nContent-", b"Length: 2\r\n\r\n", b"{", b"}"):
+            connection.sendall(piece)
+
+    with answering(trickle) as port:
+        assert counted(offer(port, [RIGHT])) == (40, 0, 0, 0)
+
+
+def test_what_is_never_answered_is_lost_and_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openloop, "SETTLE_S", 0.2)
+    with answering(lambda _: None) as port, closing(OpenLoop(port, [RIGHT])) as loop:
+        for _ in range(2):  # the second time over connections of its own
+            assert counted(loop.offer(1000, 0.2)) == (0, 0, 0, 200)
+
+
+def test_a_connection_that_is_closed_is_replaced() -> None:
+    with answering(lambda connection: connection.shutdown(socket.SHUT_RDWR)) as port:
+        assert counted(offer(port, [RIGHT])) == (0, 0, 0, 40)
+
+
+def test_a_server_that_is_gone_is_an_error() -> None:
+    with pytest.raises(NotServingError, match=r"^the server takes no connection: "):
+        OpenLoop(free_port(), [RIGHT])
+
+
+def test_a_server_that_resets_its_connections_is_an_error() -> None:
+    def reset(connection: socket.socket) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        connection.close()
+
+    with answering(reset) as port, pytest.raises(NotServingError, match=r"^the server answers no more: "):
+        offer(port, [RIGHT])
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_collector_is_afterwards_as_it_was(child: Child, models: list[Model], *, enabled: bool) -> None:
+    (gc.enable if enabled else gc.disable)()
+    try:
+        offer(child.port, make_questions(models))
+        assert gc.isenabled() == enabled
+    finally:
+        gc.enable()

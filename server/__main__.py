@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from server.errors import NoSoundVersionError, SettingsError
+from server.plan import read_plan
 from server.process import configure, serve, serve_by_workers
 from server.settings import Settings, read_settings
 
@@ -30,8 +31,9 @@ def main(arguments: Sequence[str]) -> None:
     configure()
     try:
         settings = read_settings(arguments, os.environ)
+        plan = read_plan(settings)
         with listen(settings) as listener:
-            (serve if settings.workers == 1 else serve_by_workers)(settings, listener)
+            (serve if plan.workers == 1 else serve_by_workers)(settings, plan, listener)
     except SettingsError as error:
         _refuse(f"bad setting: {error}", 2)
     except NoSoundVersionError as error:

@@ -11,13 +11,14 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from server.access_log import AccessLog
 from server.catalog import load_catalog
-from server.desk import open_desk
+from server.desk import Desk, open_desk
 from server.exchange import Exchange
 from server.guard import WATCH
-from server.host import read_cores, read_memory_bytes, read_resident_bytes
+from server.host import read_resident_bytes
 from server.lane import HOT_ROUTES, HotRoute, HotRoutes
 from server.metrics import Metrics
 from server.pages import Readiness, make_page_routes
+from server.plan import Plan, explain
 from server.replies import reply_to
 from server.routes import make_predict_routes
 from server.settings import Settings
@@ -33,27 +34,20 @@ SCANTY_BYTES = 16 * 10**6
 class Application:
     """The ASGI application, and what the connections of its process share with it."""
 
-    def __init__(self, settings: Settings, exchange: Exchange | None) -> None:
+    def __init__(self, settings: Settings, plan: Plan, exchange: Exchange | None) -> None:
         """Loads every model and wires the routes to them.
 
         Args:
             settings: How to serve.
+            plan: How the work is spread.
             exchange: Where the processes of one server tell each other what they have counted, if there are several.
 
         Raises:
             NoSoundVersionError: If the models directory has nothing that can be served.
         """
-        cores = read_cores()
-        threads = max(1, cores.usable // settings.workers)
-        facts = {
-            "session_threads": threads,
-            "why": f"affinity {cores.affinity}, cgroup quota {cores.quota}, workers {settings.workers}",
-            "spinning": "off: a thread that waits would take the core which reads the next request",
-            "memory_arena": "off: it makes no run quicker and keeps the memory of the largest batch",
-        }
-        logger.info("sessions", extra={"facts": facts})
-        catalog = load_catalog(settings.models_dir, threads)
-        free_bytes = _measure_memory(settings)
+        catalog = load_catalog(settings.models_dir, plan.threads)
+        resident_bytes = read_resident_bytes()
+        free_bytes = left_bytes(plan.memory_bytes, resident_bytes, plan.workers)
         room_bytes = free_bytes // len(catalog.models)
         self._desks = [open_desk(model, settings, room_bytes) for model in catalog.models.values()]
         self._exchange = exchange
@@ -62,6 +56,7 @@ class Application:
         )
         self._readiness = Readiness(catalog)
         held_bytes = choose_body_bytes(free_bytes, settings.max_body_bytes)
+        _tell_sizes(settings, plan, self._desks, resident_bytes, free_bytes)
         self._watch = Watch(ConnectionLimits(settings.max_body_bytes, held_bytes), self._every_second)
         hot_routes = [HotRoute(desk, access_log=settings.access_log) for desk in self._desks]
         self._hot_routes = HotRoutes({route.path.encode(): route for route in hot_routes})
@@ -109,32 +104,36 @@ class Application:
         self._publish_counts()
 
 
-def create_app(settings: Settings, exchange: Exchange | None = None) -> Application:
+def create_app(settings: Settings, plan: Plan, exchange: Exchange | None = None) -> Application:
     """Makes the application of one process.
 
     Args:
         settings: How to serve.
+        plan: How the work is spread.
         exchange: Where the processes of one server tell each other what they have counted, if there are several.
 
     Raises:
         NoSoundVersionError: If the models directory has nothing that can be served.
     """
-    return Application(settings, exchange)
+    return Application(settings, plan, exchange)
 
 
-def _measure_memory(settings: Settings) -> int:
-    """Gives how much memory is left once the models are loaded, and says so in the log."""
-    memory_bytes, resident_bytes = read_memory_bytes(), read_resident_bytes()
-    free_bytes = left_bytes(memory_bytes, resident_bytes, settings.workers)
+def _tell_sizes(settings: Settings, plan: Plan, desks: list[Desk], resident_bytes: int, free_bytes: int) -> None:
+    """Says in the log what the host leaves, every size that follows from it, and why."""
     facts = {
-        "limit_mb": memory_bytes // 10**6,
+        "cpu_quota": plan.cores.quota,
+        "cpu_affinity": plan.cores.affinity,
+        "memory_mb": plan.memory_bytes // 10**6,
         "taken_mb": resident_bytes // 10**6,
         "left_mb": free_bytes // 10**6,
+        "workers": plan.workers,
+        "session_threads": plan.threads,
+        "max_queue_rows": {desk.name: desk.coalescer.limits.max_queue_rows for desk in desks},
+        "max_batch_rows": {desk.name: desk.coalescer.limits.max_batch_rows for desk in desks},
         "bodies_mb": choose_body_bytes(free_bytes, settings.max_body_bytes) // 10**6,
-        "why": "an eighth of what is left is for the rows that wait, a quarter for bodies being read",
+        "why": explain(settings, plan),
     }
-    logger.log(logging.INFO if free_bytes >= SCANTY_BYTES else logging.WARNING, "memory", extra={"facts": facts})
-    return free_bytes
+    logger.log(logging.INFO if free_bytes >= SCANTY_BYTES else logging.WARNING, "sized", extra={"facts": facts})
 
 
 def _answer_error(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -28,6 +28,7 @@ from server.errors import NoSoundVersionError
 from server.exchange import Exchange
 from server.guard import Guard
 from server.lane import Lane
+from server.plan import Plan
 from server.settings import Settings
 
 logger = logging.getLogger("server")
@@ -49,13 +50,13 @@ class Config(uvicorn.Config):
         configure()
 
 
-def make_application(settings: Settings, exchange: Exchange | None = None) -> Application:
+def make_application(settings: Settings, plan: Plan, exchange: Exchange | None = None) -> Application:
     """Makes the application of this process, which tells probes that it stops before uvicorn, which calls this, does.
 
     Raises:
         NoSoundVersionError: If nothing can be served.
     """
-    application = create_app(settings, exchange)
+    application = create_app(settings, plan, exchange)
     # All that is there by now stays: the collector need not go through it again and again while requests wait.
     gc.collect()
     gc.freeze()
@@ -65,29 +66,30 @@ def make_application(settings: Settings, exchange: Exchange | None = None) -> Ap
     return application
 
 
-def make_worker(settings: Settings, exchange: Exchange) -> Application:
+def make_worker(settings: Settings, plan: Plan, exchange: Exchange) -> Application:
     """Does as `make_application`, in a process that is one of several.
 
     Raises:
         SystemExit: With what tells uvicorn's supervisor not to try again, where nothing can be served.
     """
     try:
-        return make_application(settings, exchange)
+        return make_application(settings, plan, exchange)
     except NoSoundVersionError as error:
         logger.error(str(error))  # noqa: TRY400  the user is owed the reason alone
         sys.exit(STARTUP_FAILURE)
 
 
-def serve(settings: Settings, listener: socket.socket) -> None:
+def serve(settings: Settings, plan: Plan, listener: socket.socket) -> None:
     """Serves by this process until a signal.
 
     Raises:
         NoSoundVersionError: If nothing can be served.
     """
-    uvicorn.Server(make_config(functools.partial(make_application, settings), settings)).run(sockets=[listener])
+    config = make_config(functools.partial(make_application, settings, plan), settings, plan.workers)
+    uvicorn.Server(config).run(sockets=[listener])
 
 
-def serve_by_workers(settings: Settings, listener: socket.socket) -> None:
+def serve_by_workers(settings: Settings, plan: Plan, listener: socket.socket) -> None:
     """Serves by several processes until a signal.
 
     Raises:
@@ -95,18 +97,19 @@ def serve_by_workers(settings: Settings, listener: socket.socket) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="corolla-") as folder:
         exchange = Exchange(Path(folder), os.getpid())
-        supervisor = Multiprocess(make_config(functools.partial(make_worker, settings, exchange), settings), [listener])
+        config = make_config(functools.partial(make_worker, settings, plan, exchange), settings, plan.workers)
+        supervisor = Multiprocess(config, [listener])
         supervisor.run()
     if any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes):
         sys.exit(1)
 
 
-def make_config(factory: Callable[[], Application], settings: Settings) -> uvicorn.Config:
+def make_config(factory: Callable[[], Application], settings: Settings, workers: int) -> uvicorn.Config:
     """Tells uvicorn how to serve the application that it is to have made."""
     return Config(
         factory,
         factory=True,
-        workers=settings.workers,
+        workers=workers,
         loop="uvloop",
         http=Guard if settings.no_lane else Lane,
         ws="none",

@@ -38,6 +38,15 @@ def list_versions(models_dir: Path) -> dict[str, list[int]]:
     return {name: numbers for name, numbers in found.items() if numbers}
 
 
+def count_model_bytes(models_dir: Path) -> int:
+    """Gives how large the newest compiled model of each name is, all together, as far as they can be seen."""
+    try:
+        newest = [models_dir / name / str(numbers[0]) for name, numbers in list_versions(models_dir).items()]
+        return sum((folder / MODEL_FILE).stat().st_size for folder in newest)
+    except OSError:
+        return 0
+
+
 def list_numbers(model_dir: Path) -> list[int]:
     """Lists the version numbers in one model's folder, newest first."""
     names = [entry.name for entry in model_dir.iterdir() if entry.is_dir()]

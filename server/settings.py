@@ -62,7 +62,7 @@ class Settings:
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
         models_dir: The model repository.
-        workers: How many processes serve.
+        workers: How many processes serve, each with its own sessions; 0 chooses by the cores and memory there are.
         max_batch_rows: The most rows that a session is given at once; 0 chooses by its measured cost.
         max_queue_rows: The most rows that may wait, for each model; 0 chooses by the memory there is.
         deadline_ms: How long a request may take, in milliseconds.
@@ -75,7 +75,9 @@ class Settings:
     host: str = _setting("127.0.0.1", _some_text, "address to listen on")
     port: int = _setting(8000, _whole_number(0, 65_535), "port to listen on; 0 takes a free one")
     models_dir: Path = _setting(Path("models"), _directory, "the model repository")  # noqa: RUF009  attrs.field is what it gives
-    workers: int = _setting(1, _whole_number(1, 256), "how many processes serve, each with its own sessions")
+    workers: int = _setting(
+        0, _whole_number(0, 256), "how many processes serve; 0 chooses by the cores and the memory there are"
+    )
     max_batch_rows: int = _setting(
         0, _whole_number(0, 65_536), "the most rows that a session is given at once; 0 chooses by its measured cost"
     )

@@ -44,7 +44,9 @@ def serving_in_container(
         log_file = Path(folder) / "server.log"
         with log_file.open("wb") as log:
             process = subprocess.Popen(
-                [*command, "--publish", f"127.0.0.1:{port}:8000", image, *flags], stdout=log, stderr=subprocess.STDOUT
+                [*command, "--publish", f"127.0.0.1:{port}:8000", image, "--workers=1", *flags],
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
         try:
             wait_for("listening container", lambda: _listens(process, log_file))

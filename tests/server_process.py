@@ -67,10 +67,10 @@ def serving(
 
 
 def start(log_file: Path, *flags: str, python: str = sys.executable, **environment: str) -> subprocess.Popen[bytes]:
-    """Starts `python -m server` with its log in a file, and waits for nothing."""
+    """Starts `python -m server`, one process of it where the flags say no other, and waits for nothing."""
     with log_file.open("wb") as log:
         return subprocess.Popen(
-            [python, "-m", "server", *flags],
+            [python, "-m", "server", "--workers", "1", *flags],
             cwd=ROOT,
             env={**os.environ, **environment},
             stdout=log,

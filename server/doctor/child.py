@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -20,7 +19,6 @@ from server.doctor.process_tree import ProcessTree
 
 START_S = 15.0
 STOP_S = 5.0
-LAST_LINES = 20
 
 
 class Child:
@@ -42,7 +40,8 @@ class Child:
         self.port = 0
         self._process = process
         self._missing = workers
-        self._told: deque[str] = deque(maxlen=LAST_LINES)
+        self._last_line = "it said nothing"
+        self._errors: list[str] = []
         self._settled = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -54,7 +53,8 @@ class Child:
             NotServingError: If they do not in time.
         """
         if not self._settled.wait(START_S) or self._missing:
-            raise NotServingError(f"the server did not start: {self._told[-1] if self._told else 'it said nothing'}")
+            reasons = dict.fromkeys(self._errors) or [self._last_line]  # of several workers each may give the same
+            raise NotServingError(f"the server did not start: {'; '.join(reasons)}")
 
     def stop(self) -> None:
         """Has it drain, and kills it if it does not."""
@@ -75,7 +75,9 @@ class Child:
 
     def _note(self, line: dict[str, Any]) -> None:
         message = str(line.get("message", ""))
-        self._told.append(message)
+        self._last_line = message
+        if line.get("level") == "error" and not self._settled.is_set():
+            self._errors.append(message)
         if "url" in line:
             self.port = int(line["url"].rpartition(":")[2])
         self._missing -= message.startswith("Application startup complete")

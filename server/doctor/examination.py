@@ -10,8 +10,8 @@ from server.doctor.errors import NotServingError
 from server.doctor.hardware import read_host
 from server.doctor.report import FORMAT, Load, Memory, Report, Served, Sizing
 from server.doctor.rise import choose_first_rate, make_questions, rise
-from server.host import read_cores, read_memory_bytes, read_peak_bytes, read_resident_bytes, read_used_bytes
-from server.plan import Plan, make_plan
+from server.host import read_peak_bytes, read_resident_bytes, read_used_bytes
+from server.plan import Plan, explain, read_plan
 from server.settings import Settings
 from server.sizing import choose_body_bytes, left_bytes
 
@@ -24,10 +24,10 @@ def examine(settings: Settings, flags: Sequence[str], budget: Budget) -> Report:
         flags: The same, as they were given.
         budget: The load ends where its p99 is passed.
     """
-    plan = make_plan(settings, read_cores(), read_memory_bytes())
+    plan = read_plan(settings)
     ward = Ward(settings.models_dir, plan.threads)
     sizing = _size(settings, plan)
-    served = ward.examine(settings.models_dir, settings, sizing.free_bytes)
+    served = ward.examine(settings.models_dir, settings, sizing.left_bytes)
     models = [model for model, _ in ward.models]
     load, fault = None, ward.fault
     if served:
@@ -39,15 +39,10 @@ def _size(settings: Settings, plan: Plan) -> Sizing:
     free_bytes = left_bytes(plan.memory_bytes, read_resident_bytes(), plan.workers)
     return Sizing(
         workers=plan.workers,
-        threads=plan.threads,
-        free_bytes=free_bytes,
-        held_bytes=choose_body_bytes(free_bytes, settings.max_body_bytes),
-        why={
-            "workers": plan.why_workers,
-            "threads": plan.why_threads,
-            "free_bytes": "a worker's part of the memory, less what it takes with its models loaded",
-            "held_bytes": "a quarter of what is left, for bodies being read",
-        },
+        session_threads=plan.threads,
+        left_bytes=free_bytes,
+        bodies_bytes=choose_body_bytes(free_bytes, settings.max_body_bytes),
+        why=explain(settings, plan),
     )
 
 

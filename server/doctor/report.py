@@ -43,16 +43,16 @@ class Sizing:
 
     Attributes:
         workers: How many processes serve.
-        threads: How many threads a session has, in each of them.
-        free_bytes: What each process is left to grow by, once its models are loaded.
-        held_bytes: How many bytes of bodies are read at the same time, in each process.
-        why: The reason for each.
+        session_threads: How many threads a session has, in each of them.
+        left_bytes: What each process is left to grow by, once its models are loaded.
+        bodies_bytes: How many bytes of bodies are read at the same time, in each process.
+        why: The reason for each, as the log gives it.
     """
 
     workers: int
-    threads: int
-    free_bytes: int
-    held_bytes: int
+    session_threads: int
+    left_bytes: int
+    bodies_bytes: int
     why: dict[str, str]
 
 

@@ -40,9 +40,10 @@ def _host_lines(host: Host) -> Iterator[str]:
 
 def _sizing_lines(sizing: Sizing) -> Iterator[str]:
     yield _line("workers", f"{sizing.workers}: {sizing.why['workers']}")
-    yield _line("threads", f"{sizing.threads}: {sizing.why['threads']}")
-    yield _line("left", f"{sizing.free_bytes / 1e6:.0f} MB: {sizing.why['free_bytes']}")
-    yield _line("bodies", f"{sizing.held_bytes / 1e6:.0f} MB: {sizing.why['held_bytes']}")
+    yield _line("threads", f"{sizing.session_threads}: {sizing.why['session_threads']}")
+    yield _line("left", f"{sizing.left_bytes / 1e6:.0f} MB: {sizing.why['left_mb']}")
+    yield _line("rows", f"that may wait: {sizing.why['max_queue_rows']}; in a batch: {sizing.why['max_batch_rows']}")
+    yield _line("bodies", f"{sizing.bodies_bytes / 1e6:.0f} MB: {sizing.why['bodies_mb']}")
 
 
 def _served_lines(served: Served) -> Iterator[str]:

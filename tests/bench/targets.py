@@ -120,7 +120,17 @@ def _command(name: str, model: Published, port: int, folder: Path) -> tuple[list
     flags = name.removeprefix(COROLLA).split()
     if name == UNMEASURED:
         server, flags = [str(HERE / "unmeasured.py")], []
-    return [sys.executable, *server, "--port", str(port), "--models-dir", str(model.models_dir), *flags], {}
+    return [
+        sys.executable,
+        *server,
+        "--port",
+        str(port),
+        "--models-dir",
+        str(model.models_dir),
+        "--workers",
+        "1",
+        *flags,
+    ], {}
 
 
 def _peer_python() -> Path:

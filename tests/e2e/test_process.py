@@ -14,9 +14,12 @@ import httpx
 import pytest
 
 import convert.cli
+from server.host import read_cores
 from server.repository import MANIFEST_FILE, MODEL_FILE
 from tests.conftest import IRIS_ROW, Workshop
 from tests.server_process import STOP_S, read_log, serving, start, wait_for
+
+CORES = read_cores()
 
 
 def flip_a_bit(path: Path) -> None:
@@ -160,6 +163,18 @@ def test_the_access_log_has_one_line_a_request(iris_workshop: Workshop) -> None:
         ("GET", "/nowhere", 404),
     ]
     assert all(line["bytes"] > 0 and line["duration_us"] >= 0 for line in lines)
+
+
+def test_one_line_of_the_log_says_every_size_and_why(iris_workshop: Workshop) -> None:
+    with serving(iris_workshop.models_dir, "--max-queue-rows", "500") as server:
+        (sized,) = [line for line in server.log() if line["message"] == "sized"]
+    assert (sized["workers"], sized["session_threads"], sized["max_queue_rows"]) == (1, CORES.usable, {"iris": 500})
+    assert (sized["cpu_quota"], sized["cpu_affinity"]) == (CORES.quota, CORES.affinity)
+    assert sized["left_mb"] < sized["memory_mb"]
+    assert set(sized["why"]) == {
+        *("workers", "session_threads", "left_mb", "max_queue_rows", "max_batch_rows", "bodies_mb"),
+    }
+    assert sized["why"]["max_queue_rows"] == "asked for"
 
 
 def test_requests_are_not_logged_unless_asked_for(iris_workshop: Workshop) -> None:

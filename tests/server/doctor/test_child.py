@@ -43,10 +43,11 @@ def test_it_is_stopped_whatever_ends_the_block(iris_workshop: Workshop, error: t
     assert children() == before
 
 
-def test_a_server_that_does_not_start_is_an_error_with_its_last_words(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_server_that_does_not_start_is_an_error_with_its_reason(tmp_path: Path, workers: int) -> None:
     with (
         pytest.raises(NotServingError, match=f"^the server did not start: nothing to serve in {tmp_path}"),
-        serving(["--models-dir", str(tmp_path)], workers=1),
+        serving(["--models-dir", str(tmp_path)], workers),
     ):
         pass
 

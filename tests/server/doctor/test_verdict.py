@@ -25,7 +25,8 @@ HOST = Host(
     onnxruntime="1.32",
     providers=("CPUExecutionProvider",),
 )
-SIZING = Sizing(1, 2, 100 * MB, 25 * MB, dict.fromkeys(("workers", "threads", "free_bytes", "held_bytes"), "so"))
+WHY = dict.fromkeys(("workers", "session_threads", "left_mb", "max_queue_rows", "max_batch_rows", "bodies_mb"), "so")
+SIZING = Sizing(1, 2, 100 * MB, 25 * MB, WHY)
 IRIS = Served(
     name="iris",
     version=1,

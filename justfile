@@ -114,11 +114,17 @@ image-test *options:
     set -euo pipefail
     # without systemd podman needs other settings than its own
     [ -d /run/systemd/system ] || export CONTAINERS_CONF="${CONTAINERS_CONF:-$PWD/tests/container/containers.conf}"
-    base=$(tests/container/prepare)
-    certificates=/etc/ssl/certs/ca-certificates.crt
-    podman build --quiet --format docker --pull=never --build-arg BASE="$base" --target server \
-        $([ -e $certificates ] && echo "--volume $certificates:$certificates:ro") --tag corolla-test .
+    base=$(tests/container/build corolla-test)
     {{ python }} -m pytest --image corolla-test --base "$base" {{ options }} tests/container tests/e2e/test_contract.py tests/e2e/test_wire.py
+
+# measure a sealed container: start, idle, load, large bodies, little memory, threads, size, health check
+[positional-arguments]
+image-bench *options:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    [ -d /run/systemd/system ] || export CONTAINERS_CONF="${CONTAINERS_CONF:-$PWD/tests/container/containers.conf}"
+    base=$(tests/container/build corolla-test)
+    {{ python }} tests/bench/container/run.py --image corolla-test --base "$base" "$@"
 
 # start the server in an environment that has its base dependencies alone
 smoke:

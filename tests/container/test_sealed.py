@@ -1,10 +1,12 @@
 """The server sealed in a container: it keeps to its limits, and whatever ends it, nothing that was taken is lost."""
 
+import json
 import os
 import re
 import secrets
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,6 +70,19 @@ def test_a_session_has_as_many_threads_as_the_quota_allows(
         assert f'"session_threads": {threads}' in server.log_file.read_text()
         # The one that calls is among them, and the process has some of its own.
         assert int(status(server)["Threads"]) - int(status(sealed)["Threads"]) == threads - 1
+
+
+def test_its_doctor_reads_the_containers_own_limits(image: str, iris_workshop: Workshop) -> None:
+    mount = f"{iris_workshop.models_dir}:/models:ro"
+    command = ["podman", "run", "--rm", "--pull=never", *sealed_flags(), "--volume", mount, image, "doctor", "--json"]
+    ended = subprocess.run([*command, "--budget=rss_mb=256"], check=True, stdout=subprocess.PIPE)
+    told = json.loads(ended.stdout)
+    assert (told["host"]["quota_cores"], told["host"]["memory_bytes"]) == (1, 256 * 2**20)
+    assert (told["sizing"]["workers"], told["sizing"]["session_threads"]) == (1, 1)
+    assert [model["replay"]["flips_alone"] for model in told["served"]] == [0]
+    assert told["load"]["steps"][0]["answered"] > 0
+    assert 0 < told["load"]["memory"]["cgroup_peak_bytes"] <= 256 * 2**20
+    assert told["verdict"]["fit"]
 
 
 def test_it_starts_and_answers_in_96_mb(image: str, iris_workshop: Workshop) -> None:

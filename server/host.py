@@ -55,6 +55,16 @@ def read_peak_bytes(cgroup: Path = CGROUP) -> int | None:
     return _read_first(cgroup / "memory.peak", cgroup / "memory" / "memory.max_usage_in_bytes")
 
 
+def read_throttled_s(cgroup: Path = CGROUP) -> float:
+    """Reads for how long the cgroup was halted because its quota was used up, summed over cores; 0 without a quota."""
+    counters = ((cgroup / "cpu.stat", "throttled_usec", 1e6), (cgroup / "cpu" / "cpu.stat", "throttled_time", 1e9))
+    for path, name, per_s in counters:
+        fields = dict(line.split(" ", 1) for line in _read(path).splitlines())
+        if name in fields:
+            return int(fields[name]) / per_s
+    return 0.0
+
+
 def read_resident_bytes() -> int:
     """Reads how much memory this process has taken."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -7,6 +7,10 @@ from server.doctor.report import Load, Memory, Report, Served, Step
 
 NEAR_LIMIT = 0.8
 """Memory beyond this part of the limit is too near to it."""
+HALTED_S = 0.01
+"""A server that was halted for longer, in a second or so, is so because of its quota."""
+LITTLE_OF_IT = 0.5
+"""One that takes less of its cores than this has time enough."""
 MOST_OF_IT = 0.85
 """Cores are taken where this part of them is."""
 
@@ -53,9 +57,21 @@ def _on_latency(report: Report, first: Step, budget: Budget, deadline_ms: int) -
             f"a row by itself takes {slowest.name} {_one_row_ms(slowest):.2f} ms of the {budget.p99_ms:g} ms budget: "
             "publish a smaller model (fewer or shallower trees, a narrower network)"
         )
-    quota = report.host.quota_cores
-    if quota is not None and quota < 1 and first.p99_ms is not None and first.p99_ms > (budget.p99_ms or deadline_ms):
-        yield f"the quota of {quota:g} cores halts the server within each period: give it a whole core"
+    if first.p99_ms is not None and first.p99_ms > (budget.p99_ms or deadline_ms):
+        yield from _on_cause(report, first, first.p99_ms)
+
+
+def _on_cause(report: Report, first: Step, p99_ms: float) -> Iterator[str]:
+    """Says why even the first load is late: the quota, or else others that have the cores."""
+    rate, taken = first.offered_per_s, first.server_cores + first.client_cores
+    if first.halted_s > HALTED_S:
+        quota = report.host.quota_cores or 0.0
+        yield f"at {rate:g} requests/s the quota of {quota:g} CPU halted it for {first.halted_s:.2f} s: raise the quota"
+    elif taken < LITTLE_OF_IT * _usable_cores(report):
+        yield (
+            f"at {rate:g} requests/s the p99 is {p99_ms:.2f} ms, though server and client took only {taken:.2f} of "
+            f"{_usable_cores(report):g} cores: something else on this host takes them; stop it, or keep a core free"
+        )
 
 
 def _on_cores(report: Report, load: Load) -> Iterator[str]:

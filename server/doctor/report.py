@@ -142,6 +142,7 @@ class Step:
         lost: How many were due and never answered.
         server_cores: How many cores the server took, as a mean.
         client_cores: How many the client took.
+        halted_s: For how long the cgroup was halted because its quota was used up.
     """
 
     offered_per_s: float
@@ -154,6 +155,7 @@ class Step:
     lost: int
     server_cores: float
     client_cores: float
+    halted_s: float
 
 
 @attrs.frozen

@@ -8,6 +8,7 @@ from server.catalog import Model
 from server.doctor.child import Child
 from server.doctor.openloop import OpenLoop, Outcome, Question
 from server.doctor.report import Step
+from server.host import read_throttled_s
 
 STEP_S = 1.0
 WARM_UP_S = 0.3
@@ -75,7 +76,7 @@ def _rates(first_rate: float) -> Iterator[float]:
 
 
 def _measure(child: Child, loop: OpenLoop, rate: float) -> Step:
-    server_s, client_s = child.tree.cpu_s(), time.process_time()
+    server_s, client_s, halted_s = child.tree.cpu_s(), time.process_time(), read_throttled_s()
     outcome = loop.offer(rate, STEP_S)
     return Step(
         offered_per_s=rate,
@@ -88,6 +89,7 @@ def _measure(child: Child, loop: OpenLoop, rate: float) -> Step:
         lost=outcome.lost,
         server_cores=(child.tree.cpu_s() - server_s) / outcome.elapsed_s,
         client_cores=(time.process_time() - client_s) / outcome.elapsed_s,
+        halted_s=read_throttled_s() - halted_s,
     )
 
 

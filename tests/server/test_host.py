@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from server.host import Cores, read_cores, read_memory_bytes, read_peak_bytes, read_resident_bytes, read_used_bytes
+from server.host import (
+    Cores,
+    read_cores,
+    read_memory_bytes,
+    read_peak_bytes,
+    read_resident_bytes,
+    read_throttled_s,
+    read_used_bytes,
+)
 
 
 def cgroup_of(folder: Path, **files: str) -> Path:
@@ -79,6 +87,24 @@ def test_what_a_cgroup_accounts_for_is_read_from_either_version(
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     assert (read_used_bytes(tmp_path), read_peak_bytes(tmp_path)) == (used, peak)
+
+
+@pytest.mark.parametrize(
+    ("files", "seconds"),
+    [
+        ({}, 0.0),
+        ({"cpu.stat": "usage_usec 9\n"}, 0.0),
+        ({"cpu.stat": "usage_usec 9\nnr_throttled 3\nthrottled_usec 250000\n"}, 0.25),
+        ({"cpu/cpu.stat": "nr_periods 9\nnr_throttled 3\nthrottled_time 250000000\n"}, 0.25),
+    ],
+)
+def test_how_long_a_cgroup_was_halted_is_read_from_either_version(
+    tmp_path: Path, files: dict[str, str], seconds: float
+) -> None:
+    cgroup_of(tmp_path)
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert read_throttled_s(tmp_path) == seconds
 
 
 def test_what_is_resident_is_less_than_all_there_is() -> None:

@@ -69,13 +69,9 @@ def test_an_error_is_a_refusal(child: Child) -> None:
     assert counted(offer(child.port, [nowhere])) == (0, 40, 0, 0)
 
 
-def test_an_answer_in_pieces_is_one_answer() -> None:
-    def trickle(connection: socket.socket) -> None:
-        for piece in (b"HTTP/1.1 200 OK\r\nContent-", b"Length: 2\r\n\r\n", b"{", b"}"):
-            connection.sendall(piece)
-
-    with answering(trickle) as port:
-        assert counted(offer(port, [RIGHT])) == (40, 0, 0, 0)
+def test_an_answer_in_pieces_is_one_answer(child: Child, models: list[Model], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openloop, "RECEIVE_BYTES", 7)
+    assert counted(offer(child.port, make_questions(models))) == (40, 0, 0, 0)
 
 
 def test_what_is_never_answered_is_lost_and_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,7 @@ def test_each_step_offers_twice_as_much_as_long_as_there_is_time(
         assert 0 < step.p50_ms <= step.p99_ms
         assert step.server_cores >= 0
         assert step.client_cores > 0
+        assert step.halted_s >= 0
 
 
 def test_a_p99_beyond_its_bound_twice_is_enough(child: Child, models: list[Model]) -> None:
@@ -65,7 +66,7 @@ def test_the_whole_rise_has_its_time(child: Child, models: list[Model], monkeypa
     assert rise(child, make_questions(models), 100, p99_ms=10_000)[0] == ()
 
 
-LAZY = Step(1000, 800, 1.0, 1.0, 800, 0, 0, 0, 1.0, 1.0)
+LAZY = Step(1000, 800, 1.0, 1.0, 800, 0, 0, 0, 1.0, 1.0, 0.0)
 
 
 def test_one_that_answers_less_than_is_offered_has_enough() -> None:

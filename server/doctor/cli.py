@@ -62,7 +62,7 @@ def _make_parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
         prog="python -m server doctor",
         description="Say what a server would make of this host, and how it does: replays golden rows, measures models, "
         "starts a server of these settings on a free port, asks it at a rising rate, and says what to change.",
-        epilog="It ends with 0 where all is fit, 1 where it is not, 2 for a bad flag; it takes 20 s at most.",
+        epilog="It ends with 0 where all is fit, 1 where it is not, 2 for a bad flag; it takes about 20 s at most.",
         parents=[own, make_parser()],
         add_help=False,
         allow_abbrev=False,

@@ -12,7 +12,7 @@ from server.host import read_throttled_s
 
 STEP_S = 1.0
 WARM_UP_S = 0.3
-LOAD_S = 12.0
+LOAD_S = 10.0
 """How long all steps may take together."""
 FIRST_RATES = (10.0, 250.0)
 """The least and the most requests a second that are offered first."""

@@ -107,5 +107,47 @@ def test_how_long_a_cgroup_was_halted_is_read_from_either_version(
     assert read_throttled_s(tmp_path) == seconds
 
 
+SERVICE_V2 = "system.slice/corolla.service"
+SERVICE_V1 = {"cpu": "cpu/system.slice/corolla.service", "memory": "memory/system.slice/corolla.service"}
+OWN_V2 = f"0::/{SERVICE_V2}\n"
+OWN_V1 = f"5:cpu,cpuacct:/{SERVICE_V2}\n4:memory:/{SERVICE_V2}\n1:name=systemd:/{SERVICE_V2}\n0::/\n"
+CONTAINER = "0::/../libpod-1234\n"
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "quota", "memory_bytes"),
+    [
+        (OWN_V2, {f"{SERVICE_V2}/cpu.max": "50000 100000", f"{SERVICE_V2}/memory.max": "1000"}, 0.5, 1000),
+        (
+            OWN_V2,
+            {f"{SERVICE_V2}/cpu.max": "max 100000", "system.slice/cpu.max": "50000 100000"}
+            | {f"{SERVICE_V2}/memory.max": "2000", "system.slice/memory.max": "1000"},
+            0.5,
+            1000,
+        ),
+        (
+            OWN_V1,
+            {f"{SERVICE_V1['cpu']}/cpu.cfs_quota_us": "50000", f"{SERVICE_V1['cpu']}/cpu.cfs_period_us": "100000"}
+            | {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}
+            | {f"{SERVICE_V1['memory']}/memory.limit_in_bytes": "1000", "memory/memory.limit_in_bytes": "5000"},
+            0.5,
+            1000,
+        ),
+        (CONTAINER, {"cpu.max": "50000 100000", "memory.max": "1000"}, 0.5, 1000),
+        ("", {"cpu.max": "50000 100000", "memory.max": "1000"}, 0.5, 1000),
+    ],
+    ids=["version 2", "a limit above it", "version 1", "a container's mount", "not told"],
+)
+def test_the_least_limit_of_the_own_cgroup_and_those_above_it_holds(
+    tmp_path: Path, own: str, files: dict[str, str], quota: float, memory_bytes: int
+) -> None:
+    (tmp_path / "own").write_text(own)
+    for name, text in files.items():
+        (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tree" / name).write_text(text)
+    assert read_cores(tmp_path / "tree", tmp_path / "own").quota == quota
+    assert read_memory_bytes(tmp_path / "tree", tmp_path / "own") == memory_bytes
+
+
 def test_what_is_resident_is_less_than_all_there_is() -> None:
     assert 10**6 < read_resident_bytes() < ALL_BYTES

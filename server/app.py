@@ -52,7 +52,9 @@ class Application:
             "memory_arena": "off: it makes no run quicker and keeps the memory of the largest batch",
         }
         logger.info("sessions", extra={"facts": facts})
-        catalog = load_catalog(settings.models_dir, threads)
+        if settings.trusted_keys is not None:
+            logger.info("signed versions only", extra={"facts": {"why": str(settings.trusted_keys)}})
+        catalog = load_catalog(settings.models_dir, threads, settings.trusted_keys)
         free_bytes = _measure_memory(settings)
         room_bytes = free_bytes // len(catalog.models)
         self._desks = [open_desk(model, settings, room_bytes) for model in catalog.models.values()]

@@ -1,4 +1,4 @@
-"""The command `python -m convert.bundle`: keys, signatures, and one file that carries versions to a host.
+"""The command `python -m convert.bundle`: keys, signatures, and one file that carries an image or models to a host.
 
 What only makes keys, signatures and bundles is imported where it is needed: a host that loads has the server's own
 dependencies and no more.
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from convert.errors import BundleError
-from convert.installing import install_versions
+from convert.installing import install_image, install_versions
 from convert.opening import open_bundle
 from server.errors import CorollaError
 from server.trust import read_trusted_keys
@@ -20,7 +20,7 @@ REFUSED = 1
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Does what one of its four words says.
+    """Does what one of its words says.
 
     Returns:
         The exit code: 0, or 1 where a key, a version or a bundle is refused; argparse exits with 2 for wrong arguments.
@@ -53,16 +53,29 @@ def _sign(options: argparse.Namespace) -> None:
 
 def _write(options: argparse.Namespace) -> None:
     from convert.keys import read_signing_key  # noqa: PLC0415  as above
-    from convert.packing import pack_versions  # noqa: PLC0415
+    from convert.shipping import ship_image, ship_models  # noqa: PLC0415
 
     key = read_signing_key(options.key)
-    pack_versions(options.bundle, options.models_dir, key)
+    if options.image:
+        ship_image(options.bundle, options.image, key)
+    else:
+        ship_models(options.bundle, options.models_dir, key)
     print(options.bundle)
+
+
+def _sbom(options: argparse.Namespace) -> None:
+    from convert.shipping import list_materials  # noqa: PLC0415  as above
+
+    print(list_materials(options.image).decode(), end="")
 
 
 def _load(options: argparse.Namespace) -> None:
     trusted = read_trusted_keys(options.trusted_keys)
     with open_bundle(options.bundle, trusted) as bundle:
+        if bundle.sums.has_image:
+            image = install_image(bundle, options.tag)
+            print(f"{image} is loaded", file=sys.stderr)
+            return
         published = install_versions(bundle, options.models_dir)
         for version in bundle.sums.versions:
             print(f"{version} {'is published' if version in published else 'was there already'}", file=sys.stderr)
@@ -71,7 +84,7 @@ def _load(options: argparse.Namespace) -> None:
 def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m convert.bundle",
-        description="Carry versions to a host without a network, signed, in one file.",
+        description="Carry an image, or models, to a host without a network: signed, in one file.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     keygen = commands.add_parser("keygen", help="make a pair of keys: KEY and KEY.pub")
@@ -83,6 +96,10 @@ def _make_parser() -> argparse.ArgumentParser:
     for command, do in ((sign, _sign), (write, _write)):
         command.add_argument("--key", type=Path, required=True, help="the private key's file")
         command.set_defaults(do=do)
+    write.add_argument("--image", help="pack this image of podman's instead")
+    sbom = commands.add_parser("sbom", help="print an image's bill of materials")
+    sbom.add_argument("image", metavar="IMAGE", help="its name in podman's store")
+    sbom.set_defaults(do=_sbom)
     load = commands.add_parser("load", help="verify a bundle, and publish what it brings")
     load.add_argument("bundle", metavar="FILE", type=Path, help="the bundle")
     load.add_argument(
@@ -91,6 +108,7 @@ def _make_parser() -> argparse.ArgumentParser:
         required="COROLLA_TRUSTED_KEYS" not in os.environ,
         help="a PEM file or folder of public keys (variable: COROLLA_TRUSTED_KEYS)",
     )
+    load.add_argument("--tag", help="one more name for the image that is loaded")
     load.set_defaults(do=_load)
     for command in (sign, write, load):
         command.add_argument(

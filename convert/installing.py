@@ -1,4 +1,6 @@
-"""Bundle -> versions in models/: all are staged and loaded as the server would, and then each is renamed.
+"""Bundle -> an image in podman's store, or versions in models/: all of them, or none.
+
+Versions are staged, loaded as the server would, and then each is renamed.
 
 What goes wrong before the last rename is undone; what a killed one left staged is nobody's, and the next removes it.
 """
@@ -12,8 +14,9 @@ from pathlib import Path
 
 from convert.errors import BundleError
 from convert.opening import Bundle
+from convert.podman import load_image, tag_image
 from convert.staging import STAGING, locked
-from convert.sums import SBOM_FILE, VersionKey, split_name
+from convert.sums import IMAGE_FILE, SBOM_FILE, VersionKey, split_name
 from server.catalog import load_model
 from training.durable import sync_folder
 
@@ -46,6 +49,26 @@ def install_versions(bundle: Bundle, models_dir: Path) -> list[VersionKey]:
     return missing
 
 
+def install_image(bundle: Bundle, tag: str | None) -> str:
+    """Loads the image of a bundle, and gives it one more name where one is asked for.
+
+    Returns:
+        Its name.
+
+    Raises:
+        BundleError: If podman cannot, or the bundle was changed since it was verified.
+    """
+    image = ""
+    for name, content in bundle.members():
+        if name == IMAGE_FILE:
+            image = load_image(content)
+        else:
+            _pass_over(content)
+    if tag:
+        tag_image(image, tag)
+    return tag or image
+
+
 def _is_there(models_dir: Path, version: VersionKey, digests: Mapping[str, str]) -> bool:
     folder = models_dir / str(version)
     if not folder.exists():
@@ -63,11 +86,15 @@ def _stage(bundle: Bundle, missing: list[VersionKey], staging: Path) -> None:
             (staging / str(version)).mkdir(parents=True, exist_ok=True)
             _write(staging / str(version) / file, content)
         else:
-            for _chunk in content:
-                pass
+            _pass_over(content)
     for version in missing:
         sync_folder(staging / str(version))
         load_model(staging / str(version), version.name, version.number, threads=1, trusted=bundle.trusted)
+
+
+def _pass_over(content: Iterator[bytes]) -> None:
+    for _chunk in content:
+        pass
 
 
 def _write(path: Path, content: Iterator[bytes]) -> None:

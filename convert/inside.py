@@ -45,4 +45,4 @@ def _fields(text: str, separator: str) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    json.dump(list_installed(Path("/")), sys.stdout)
+    json.dump(list_installed(Path(sys.argv[1])), sys.stdout)

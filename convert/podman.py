@@ -70,8 +70,8 @@ def run_in_image(image: str, script: Path) -> str:
     Raises:
         BundleError: If podman cannot.
     """
-    flags = ("--rm", "--interactive", "--pull=never", "--network=none", "--read-only", "--user=0")
-    return _podman("run", *flags, "--entrypoint=/opt/corolla/bin/python3", image, "-", stdin=script)
+    flags = ("--rm", "--interactive", "--pull=never", "--network=none", "--read-only", "--no-healthcheck", "--user=0")
+    return _podman("run", *flags, "--entrypoint=/opt/corolla/bin/python3", image, "-", "/", stdin=script)
 
 
 def _feed(stdin: IO[bytes], content: Iterator[bytes]) -> None:

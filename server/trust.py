@@ -1,6 +1,6 @@
 """Files of public keys -> TrustedKeys -> were these bytes signed by one of them? Ed25519; knows nothing of versions.
 
-The library that verifies takes 5 MB of memory, so it is imported at the first question, which a server that trusts
+The library that verifies takes 3 MB of memory, so it is imported at the first question, which a server that trusts
 everything never asks.
 """
 
@@ -59,13 +59,15 @@ def read_trusted_keys(text: str) -> TrustedKeys:
     Raises:
         ValueError: If there is no key, or anything that is none; the text says what was expected.
     """
+    if not text:  # which as a path would be the folder that the process is in
+        raise ValueError("a file or folder of Ed25519 public keys in PEM")
     path = Path(text)
     try:
         files = sorted(path.glob("[!.]*")) if path.is_dir() else [path]
         keys = [key for file in files for key in parse_public_keys(file.read_text("ascii"), file.name)]
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"a readable file or folder of Ed25519 public keys in PEM ({error})") from error
-    if not text or not keys:
+    if not keys:
         raise ValueError("a file or folder with at least one Ed25519 public key in PEM")
     return TrustedKeys(tuple(keys))
 

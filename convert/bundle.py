@@ -7,7 +7,7 @@ dependencies and no more.
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from convert.errors import BundleError
@@ -90,34 +90,46 @@ def _make_parser() -> argparse.ArgumentParser:
     keygen = commands.add_parser("keygen", help="make a pair of keys: KEY and KEY.pub")
     keygen.add_argument("key", metavar="KEY", type=Path, help="the private key's file")
     keygen.set_defaults(do=_keygen)
-    sign = commands.add_parser("sign", help="sign the newest version of every model")
-    write = commands.add_parser("write", help="sign the same versions, and pack them")
-    write.add_argument("bundle", metavar="FILE", type=Path, help="the bundle")
-    for command, do in ((sign, _sign), (write, _write)):
-        command.add_argument("--key", type=Path, required=True, help="the private key's file")
-        command.set_defaults(do=do)
-    write.add_argument("--image", help="pack this image of podman's instead")
     sbom = commands.add_parser("sbom", help="print an image's bill of materials")
     sbom.add_argument("image", metavar="IMAGE", help="its name in podman's store")
     sbom.set_defaults(do=_sbom)
-    load = commands.add_parser("load", help="verify a bundle, and publish what it brings")
+    sign = commands.add_parser("sign", help="sign the newest version of every model")
+    _add_signing(sign, _sign)
+    write = commands.add_parser("write", help="sign the same versions, and pack them")
+    write.add_argument("bundle", metavar="FILE", type=Path, help="the bundle")
+    write.add_argument("--image", help="pack this image of podman's instead")
+    _add_signing(write, _write)
+    _add_loading(commands.add_parser("load", help="verify a bundle, and publish what it brings"))
+    return parser
+
+
+def _add_signing(command: argparse.ArgumentParser, do: Callable[[argparse.Namespace], None]) -> None:
+    command.add_argument("--key", type=Path, required=True, help="the private key's file")
+    _add_models_dir(command)
+    command.set_defaults(do=do)
+
+
+def _add_loading(load: argparse.ArgumentParser) -> None:
+    keys = os.environ.get("COROLLA_TRUSTED_KEYS")
     load.add_argument("bundle", metavar="FILE", type=Path, help="the bundle")
     load.add_argument(
         "--trusted-keys",
-        default=os.environ.get("COROLLA_TRUSTED_KEYS") or None,
-        required="COROLLA_TRUSTED_KEYS" not in os.environ,
+        default=keys,
+        required=not keys,
         help="a PEM file or folder of public keys (variable: COROLLA_TRUSTED_KEYS)",
     )
     load.add_argument("--tag", help="one more name for the image that is loaded")
+    _add_models_dir(load)
     load.set_defaults(do=_load)
-    for command in (sign, write, load):
-        command.add_argument(
-            "--models-dir",
-            type=Path,
-            default=Path(os.environ.get("COROLLA_MODELS_DIR") or "models"),
-            help="the model repository (default: models; variable: COROLLA_MODELS_DIR)",
-        )
-    return parser
+
+
+def _add_models_dir(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--models-dir",
+        type=Path,
+        default=Path(os.environ.get("COROLLA_MODELS_DIR") or "models"),
+        help="the model repository (default: models; variable: COROLLA_MODELS_DIR)",
+    )
 
 
 if __name__ == "__main__":

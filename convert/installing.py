@@ -1,8 +1,7 @@
 """Bundle -> an image in podman's store, or versions in models/: all of them, or none.
 
-Versions are staged, loaded as the server would, and then each is renamed.
-
-What goes wrong before the last rename is undone; what a killed one left staged is nobody's, and the next removes it.
+Versions are staged, loaded as the server would, and then each is renamed. What goes wrong before the last rename is
+undone; what a killed one left staged is nobody's, and the next removes it.
 """
 
 import hashlib

@@ -124,6 +124,25 @@ def test_a_store_without_room_takes_nothing_and_leaves_nothing(
     assert not has(own_image)
 
 
+def test_a_store_without_room_has_no_image_and_takes_one_when_it_has(
+    bundle: Path, own_image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    settings = tmp_path / "storage.conf"
+    settings.write_text(f'[storage]\ndriver = "overlay"\ngraphroot = "{store}"\nrunroot = "{tmp_path}/run"\n')
+    monkeypatch.setenv("CONTAINERS_STORAGE_CONF", str(settings))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", store], check=True)
+    try:
+        assert load(bundle) == 1
+        assert podman("images", "--all", "--quiet") == ""
+        subprocess.run(["mount", "-o", "remount,size=500m", store], check=True)
+        assert load(bundle) == 0
+        assert has(own_image)
+    finally:
+        subprocess.run(["umount", "--recursive", store], check=True)
+
+
 def test_the_containers_server_takes_trusted_keys(
     image: str, workshop: Workshop, tmp_path: Path, iris_workshop: Workshop
 ) -> None:

@@ -108,6 +108,23 @@ quadlet image="localhost/corolla:latest" publish="127.0.0.1:8000" models_dir="":
     UNIT
     echo "wrote corolla.container; docs/edge.md says where it goes"
 
+# print the bill of materials (CycloneDX) of an image
+sbom image="corolla":
+    @{{ python }} -m convert.bundle sbom {{ quote(image) }}
+
+# make a pair of keys: KEY, to sign with, and KEY.pub, for every host
+keygen key="corolla.key":
+    {{ python }} -m convert.bundle keygen {{ quote(key) }}
+
+# write one signed file: the image corolla with its bill of materials, or as `just bundle models` the newest models alone
+bundle what="image" file="corolla-bundle.tar" key="corolla.key":
+    {{ python }} -m convert.bundle write {{ quote(file) }} --key {{ quote(key) }} {{ if what == "image" { "--image corolla" } else if what == "models" { "" } else { error("expected image or models, got " + what) } }}
+
+# verify a bundle, and then load its image or publish its models; OPTIONS are those of `python -m convert.bundle load`
+[positional-arguments]
+load-bundle file *options:
+    {{ python }} -m convert.bundle load "$@"
+
 # build an image and test it: the contract, the wire, its limits and what is in it
 image-test *options:
     #!/usr/bin/env bash
@@ -134,6 +151,10 @@ smoke:
 lock:
     .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --no-header --no-annotate --no-emit-index-url pyproject.toml --output-file requirements.lock
     .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --constraints requirements.lock --generate-hashes --no-header --no-annotate --no-emit-index-url pyproject.toml --output-file server/requirements.lock
+
+# ask whether a locked package has a known vulnerability
+audit:
+    {{ python }} tests/audit.py requirements.lock server/requirements.lock
 
 # write data/Iris.csv again from scikit-learn's copy
 iris:

@@ -5,12 +5,9 @@ model's folder is held meanwhile: two publishers never take the same number, and
 nobody's and is removed.
 """
 
-import fcntl
 import hashlib
-import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,13 +17,13 @@ import attrs
 from convert.errors import ConvertError
 from convert.export import Compiled
 from convert.parity import Certificate
+from convert.staging import STAGING, locked
 from server.catalog import load_model
 from server.manifest import FORMAT, GoldenRow, Manifest, RunFacts, name_fault
 from server.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE, list_numbers
 from training.durable import sync_folder, write_file
 
 TOOLS = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy", "pandas", "skops")
-_STAGING = ".staging"
 
 
 @attrs.frozen
@@ -76,8 +73,8 @@ def publish(models_dir: Path, publication: Publication) -> Path:
     if publication.certificate.model_sha256 != hashlib.sha256(publication.compiled.model).hexdigest():
         raise ConvertError("the certificate is of another model")
     folder = models_dir / check_name(publication.name)
-    with _locked(folder):
-        staging = folder / _STAGING
+    with locked(folder):
+        staging = folder / STAGING
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir()
         number = max(list_numbers(folder), default=0) + 1
@@ -109,14 +106,3 @@ def _files(publication: Publication, number: int) -> Mapping[str, bytes]:
     # In the format of sha256sum, so that `sha256sum --check` can be run by hand.
     manifest_sum = f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST_FILE}\n".encode()
     return {MODEL_FILE: publication.compiled.model, MANIFEST_FILE: manifest, MANIFEST_SUM_FILE: manifest_sum}
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)

@@ -45,7 +45,9 @@ class Application:
         Raises:
             NoSoundVersionError: If the models directory has nothing that can be served.
         """
-        catalog = load_catalog(settings.models_dir, plan.threads)
+        if settings.trusted_keys is not None:
+            logger.info("signed versions only", extra={"facts": {"why": str(settings.trusted_keys)}})
+        catalog = load_catalog(settings.models_dir, plan.threads, settings.trusted_keys)
         resident_bytes = read_resident_bytes()
         free_bytes = left_bytes(plan.memory_bytes, resident_bytes, plan.workers)
         room_bytes = free_bytes // len(catalog.models)

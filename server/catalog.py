@@ -1,7 +1,8 @@
 """What is loaded: packages -> models whose golden rows replayed right; knows nothing of HTTP."""
 
+import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -12,6 +13,7 @@ from server.manifest import GoldenRow, Manifest
 from server.repository import list_versions, read_package
 from server.session import Session
 from server.signature import Answer
+from server.trust import TrustedKeys
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +50,9 @@ class Refusal:
     reason: str
 
 
+Load = Callable[[Path, str, int], Model]
+
+
 @attrs.frozen(eq=False)
 class Catalog:
     """All that is loaded, and what was refused on the way.
@@ -61,16 +66,18 @@ class Catalog:
     refusals: tuple[Refusal, ...]
 
 
-def load_catalog(models_dir: Path, threads: int) -> Catalog:
+def load_catalog(models_dir: Path, threads: int, trusted: TrustedKeys | None = None) -> Catalog:
     """Loads the newest sound version of every model.
 
     Args:
         models_dir: The model repository.
         threads: How many threads a session may use.
+        trusted: Whose signature a version must bear; None takes those without one.
 
     Raises:
         NoSoundVersionError: If nothing can be served.
     """
+    load = functools.partial(load_model, threads=threads, trusted=trusted)
     models: dict[str, Model] = {}
     refusals: list[Refusal] = []
     try:
@@ -78,7 +85,7 @@ def load_catalog(models_dir: Path, threads: int) -> Catalog:
     except OSError as error:
         raise NoSoundVersionError(f"nothing to serve: {models_dir} cannot be read: {error}") from error
     for name, numbers in versions.items():
-        model = load_newest(models_dir, name, numbers, threads, refusals)
+        model = load_newest(models_dir, name, numbers, load, refusals)
         if model is not None:
             models[name] = model
     if not models:
@@ -89,7 +96,7 @@ def load_catalog(models_dir: Path, threads: int) -> Catalog:
     return Catalog(models=models, refusals=tuple(refusals))
 
 
-def load_model(folder: Path, name: str, number: int, threads: int) -> Model:
+def load_model(folder: Path, name: str, number: int, threads: int, trusted: TrustedKeys | None = None) -> Model:
     """Loads one version and replays its golden rows, alone and together, which also warms the session.
 
     Args:
@@ -97,11 +104,12 @@ def load_model(folder: Path, name: str, number: int, threads: int) -> Model:
         name: The model's name that it must have.
         number: The version's number that it must have.
         threads: How many threads its session may use.
+        trusted: Whose signature it must bear; None takes it without one.
 
     Raises:
         RefusedError: If the version is not sound on this host.
     """
-    package = read_package(folder, name, number)
+    package = read_package(folder, name, number, trusted)
     manifest = package.manifest
     session = Session(package.model, manifest.signature, threads)
     codec = Codec(manifest.signature, manifest.model_name)
@@ -109,7 +117,7 @@ def load_model(folder: Path, name: str, number: int, threads: int) -> Model:
 
 
 def load_newest(
-    models_dir: Path, name: str, numbers: Sequence[int], threads: int, refusals: list[Refusal]
+    models_dir: Path, name: str, numbers: Sequence[int], load: Load, refusals: list[Refusal]
 ) -> Model | None:
     """Loads the first version of a model that is sound, or none.
 
@@ -117,12 +125,12 @@ def load_newest(
         models_dir: The model repository.
         name: The model's name.
         numbers: Its versions, the newest first.
-        threads: How many threads its session may use.
+        load: Loads a version from its folder, given the name and the number that it must have.
         refusals: Takes each version that was refused on the way.
     """
     for number in numbers:
         try:
-            model = load_model(models_dir / name / str(number), name, number, threads)
+            model = load(models_dir / name / str(number), name, number)
         except RefusedError as error:
             logger.error("version refused", extra={"facts": {"model": name, "version": number, "reason": str(error)}})  # noqa: TRY400  the reason is the message, a traceback tells no more
             refusals.append(Refusal(name, number, str(error)))

@@ -7,9 +7,11 @@ import attrs
 
 from server.errors import RefusedError
 from server.manifest import Manifest, name_fault
+from server.trust import TrustedKeys
 
 MANIFEST_FILE = "manifest.json"
 MANIFEST_SUM_FILE = "manifest.json.sha256"
+SIGNED_FILE = "manifest.sig"
 MODEL_FILE = "model.onnx"
 
 
@@ -58,18 +60,21 @@ def is_version_name(name: str) -> bool:
     return name.isascii() and name.isdigit() and not name.startswith("0")
 
 
-def read_package(folder: Path, name: str, number: int) -> Package:
-    """Reads one version and verifies it against its own hashes.
+def read_package(folder: Path, name: str, number: int, trusted: TrustedKeys | None = None) -> Package:
+    """Reads one version, verifies it against its own hashes and, where keys are trusted, its manifest's signature.
 
     Args:
         folder: Where its files are.
         name: The model's name that it must have.
         number: The version's number that it must have.
+        trusted: Whose signature it must bear; None takes it without one.
 
     Raises:
-        RefusedError: If a file is missing, cannot be read or is not the one that was published.
+        RefusedError: If a file is missing, cannot be read or is not the one that was published, or it is not signed.
     """
     manifest_bytes = _read(folder, MANIFEST_FILE)
+    if trusted is not None and not trusted.have_signed(manifest_bytes, _read(folder, SIGNED_FILE)):
+        raise RefusedError(f"{SIGNED_FILE} is not the signature of {MANIFEST_FILE} by one of {trusted}")
     _verify(MANIFEST_FILE, manifest_bytes, _read(folder, MANIFEST_SUM_FILE).decode("ascii", "replace").split(" ")[0])
     manifest = Manifest.from_json(manifest_bytes)
     if (manifest.name, manifest.version) != (name, number):

@@ -9,6 +9,7 @@ import attrs
 
 from server.cost import Mode
 from server.errors import SettingsError
+from server.trust import TrustedKeys, read_trusted_keys
 
 PREFIX = "COROLLA_"
 ANOTHER_ROOMS = frozenset({"COROLLA_DATA_DIR"})
@@ -62,6 +63,7 @@ class Settings:
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
         models_dir: The model repository.
+        trusted_keys: Whose signature a version must bear to be served; None serves those without one.
         workers: How many processes serve, each with its own sessions; 0 chooses by the cores and memory there are.
         max_batch_rows: The most rows that a session is given at once; 0 chooses by its measured cost.
         max_queue_rows: The most rows that may wait, for each model; 0 chooses by the memory there is.
@@ -75,6 +77,9 @@ class Settings:
     host: str = _setting("127.0.0.1", _some_text, "address to listen on")
     port: int = _setting(8000, _whole_number(0, 65_535), "port to listen on; 0 takes a free one")
     models_dir: Path = _setting(Path("models"), _directory, "the model repository")  # noqa: RUF009  attrs.field is what it gives
+    trusted_keys: TrustedKeys | None = _setting(  # noqa: RUF009  as models_dir
+        None, read_trusted_keys, "serve versions only that one of these public keys has signed: a PEM file or folder"
+    )
     workers: int = _setting(
         0, _whole_number(0, 256), "how many processes serve; 0 chooses by the cores and the memory there are"
     )

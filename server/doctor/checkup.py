@@ -1,8 +1,9 @@
 """Versions on disk -> what each is worth on this host; loads them as the server does, and knows nothing of HTTP."""
 
+import functools
 from pathlib import Path
 
-from server.catalog import Model, Refusal, load_newest
+from server.catalog import Model, Refusal, load_model, load_newest
 from server.codec import Codec
 from server.desk import open_desk
 from server.doctor.report import Refused, Replay, Served
@@ -13,6 +14,7 @@ from server.repository import MODEL_FILE, list_versions, read_package
 from server.session import Session
 from server.settings import Settings
 from server.signature import Answer
+from server.trust import TrustedKeys
 
 
 class Ward:
@@ -24,13 +26,15 @@ class Ward:
         fault: Why the model repository cannot be read, if so.
     """
 
-    def __init__(self, models_dir: Path, threads: int) -> None:
+    def __init__(self, models_dir: Path, threads: int, trusted: TrustedKeys | None = None) -> None:
         """Loads the newest sound version of every model.
 
         Args:
             models_dir: The model repository; without it there is nothing to load.
             threads: How many threads a session may use.
+            trusted: Whose signature a version must bear; None takes those without one.
         """
+        load = functools.partial(load_model, threads=threads, trusted=trusted)
         self.models: list[tuple[Model, int]] = []
         refusals: list[Refusal] = []
         try:
@@ -39,7 +43,7 @@ class Ward:
             versions, self.fault = {}, f"{models_dir} cannot be read: {error}"
         for name, numbers in versions.items():
             before_bytes = read_resident_bytes()
-            if model := load_newest(models_dir, name, numbers, threads, refusals):
+            if model := load_newest(models_dir, name, numbers, load, refusals):
                 self.models.append((model, read_resident_bytes() - before_bytes))
         self.refused = tuple(_refuse(models_dir, refusal, threads) for refusal in refusals)
 

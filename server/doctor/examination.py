@@ -25,7 +25,7 @@ def examine(settings: Settings, flags: Sequence[str], budget: Budget) -> Report:
         budget: The load ends where its p99 is passed.
     """
     plan = read_plan(settings)
-    ward = Ward(settings.models_dir, plan.threads)
+    ward = Ward(settings.models_dir, plan.threads, settings.trusted_keys)
     sizing = _size(settings, plan)
     served = ward.examine(settings.models_dir, settings, sizing.left_bytes)
     models = [model for model, _ in ward.models]

@@ -5,8 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from server.manifest import Manifest
-from tests.conftest import IRIS_CSV, IRIS_ROW
+from server.repository import list_versions
+from tests.conftest import IRIS_CSV, IRIS_ROW, Workshop
 from tests.server_process import ROOT
 
 JUST = Path(sys.executable).with_name("just")
@@ -36,3 +39,17 @@ def test_train_export_takes_another_table_with_options_and_spaces(tmp_path: Path
     table.write_text(IRIS_CSV.read_text().replace("Id,", "The number,"))
     printed = just(tmp_path, "train-export", str(table), "Species", "--drop", "The number", "--name", "lily")
     assert printed.strip() == str(tmp_path / "models" / "lily" / "1")
+
+
+def test_models_are_signed_packed_carried_and_loaded(tmp_path: Path, workshop: Workshop) -> None:
+    key, file = str(tmp_path / "my key"), str(tmp_path / "my models.tar")
+    just(tmp_path, "keygen", key)
+    assert just(workshop.models_dir.parent, "bundle", "models", file, key).strip() == file
+    just(tmp_path, "load-bundle", file, "--trusted-keys", f"{key}.pub")
+    assert list_versions(tmp_path / "models") == {"iris": [1]}
+
+
+def test_a_bundle_of_something_else_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        just(tmp_path, "bundle", "everything")
+    assert "expected image or models, got everything" in refused.value.stderr

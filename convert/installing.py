@@ -1,0 +1,123 @@
+"""Bundle -> an image in podman's store, or versions in models/: all of them, or none.
+
+Versions are staged, loaded as the server would, and then each is renamed. What goes wrong before the last rename is
+undone; what a killed one left staged is nobody's, and the next removes it.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from convert.errors import BundleError
+from convert.opening import Bundle
+from convert.podman import load_image, tag_image
+from convert.staging import STAGING, locked
+from convert.sums import IMAGE_FILE, SBOM_FILE, VersionKey, split_name
+from server.catalog import load_model
+from training.durable import sync_folder
+
+
+def install_versions(bundle: Bundle, models_dir: Path) -> list[VersionKey]:
+    """Publishes the versions of a bundle that are not there yet; none is ever overwritten.
+
+    Returns:
+        Those that it has published; the others were there already, equal in every byte.
+
+    Raises:
+        BundleError: If there is another content under one of their numbers, or the bundle was changed since it was
+            verified.
+        RefusedError: If the server would not serve one of them.
+        OSError: If the disk is full, or refuses otherwise.
+    """
+    versions = bundle.sums.versions
+    missing = [version for version, digests in versions.items() if not _is_there(models_dir, version, digests)]
+    with ExitStack() as undo:
+        _make_folder(models_dir, undo)
+        with locked(models_dir):
+            staging = models_dir / STAGING
+            shutil.rmtree(staging, ignore_errors=True)
+            try:
+                _stage(bundle, missing, staging)
+                _publish(staging, models_dir, missing, undo)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+        undo.pop_all()
+    return missing
+
+
+def install_image(bundle: Bundle, tag: str | None) -> str:
+    """Loads the image of a bundle, and gives it one more name where one is asked for.
+
+    Returns:
+        Its name.
+
+    Raises:
+        BundleError: If podman cannot, or the bundle was changed since it was verified.
+    """
+    image = ""
+    for name, content in bundle.members():
+        if name == IMAGE_FILE:
+            image = load_image(content)
+        else:
+            _pass_over(content)
+    if tag:
+        tag_image(image, tag)
+    return tag or image
+
+
+def _is_there(models_dir: Path, version: VersionKey, digests: Mapping[str, str]) -> bool:
+    folder = models_dir / str(version)
+    if not folder.exists():
+        return False
+    found = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
+    if differing := sorted(file for file in {*found, *digests} if found.get(file) != digests.get(file)):
+        raise BundleError(f"there is another {version} already, and it is not overwritten: {', '.join(differing)}")
+    return True
+
+
+def _stage(bundle: Bundle, missing: list[VersionKey], staging: Path) -> None:
+    for name, content in bundle.members():
+        version, file = split_name(name) if name != SBOM_FILE else (None, "")
+        if version in missing:
+            (staging / str(version)).mkdir(parents=True, exist_ok=True)
+            _write(staging / str(version) / file, content)
+        else:
+            _pass_over(content)
+    for version in missing:
+        sync_folder(staging / str(version))
+        load_model(staging / str(version), version.name, version.number, threads=1, trusted=bundle.trusted)
+
+
+def _pass_over(content: Iterator[bytes]) -> None:
+    for _chunk in content:
+        pass
+
+
+def _write(path: Path, content: Iterator[bytes]) -> None:
+    with path.open("xb") as file:
+        for chunk in content:
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _publish(staging: Path, models_dir: Path, missing: list[VersionKey], undo: ExitStack) -> None:
+    for version in missing:
+        folder = models_dir / version.name
+        _make_folder(folder, undo)
+        staged, place = staging / str(version), models_dir / str(version)
+        with locked(folder):
+            # Fails where the place holds anything, such as what was published meanwhile.
+            staged.rename(place)
+            undo.callback(shutil.rmtree, place)
+            sync_folder(folder)
+    sync_folder(models_dir)
+
+
+def _make_folder(folder: Path, undo: ExitStack) -> None:
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        undo.callback(folder.rmdir)

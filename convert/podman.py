@@ -1,0 +1,93 @@
+"""Images of this machine <-> docker archives, by podman; what it says in its errors, it says to the person itself."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO
+
+from convert.errors import BundleError
+
+_LOADED = re.compile(r"^Loaded image(?:\(s\))?: (\S+)$", re.MULTILINE)
+
+
+def save_image(image: str, path: Path) -> None:
+    """Writes an image to a file. The format keeps a health check, which that of OCI has no place for.
+
+    Raises:
+        BundleError: If podman cannot.
+    """
+    _podman("save", "--quiet", "--format", "docker-archive", "--output", str(path), image)
+
+
+def load_image(content: Iterator[bytes]) -> str:
+    """Loads an archive as it is read; if reading it ends with an error, podman never sees its end, and loads nothing.
+
+    Args:
+        content: The archive in chunks.
+
+    Returns:
+        The image's name.
+
+    Raises:
+        BundleError: If podman cannot, and whatever ``content`` raises.
+    """
+    place = os.environ.get("TMPDIR", "/var/tmp")  # noqa: S108  podman's own choice; what it leaves there is removed
+    with TemporaryDirectory(prefix="corolla-", dir=place) as folder:
+        loading = subprocess.Popen(
+            ["podman", "load"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": folder}
+        )
+        with loading:
+            assert loading.stdin is not None  # noqa: S101  a pipe, as asked
+            try:
+                _feed(loading.stdin, content)
+                told = loading.communicate()[0].decode()
+            except BaseException:
+                loading.kill()
+                with suppress(BrokenPipeError):
+                    loading.stdin.close()
+                raise
+    if loading.returncode != 0 or not (match := _LOADED.search(told)):
+        raise BundleError(f"podman load ended with {loading.returncode}, and loaded nothing")
+    return match[1]
+
+
+def tag_image(image: str, tag: str) -> None:
+    """Gives an image one more name.
+
+    Raises:
+        BundleError: If podman cannot.
+    """
+    _podman("tag", image, tag)
+
+
+def run_in_image(image: str, script: Path) -> str:
+    """Runs a script with the image's own Python, as root and without a network, and gives what it prints.
+
+    Raises:
+        BundleError: If podman cannot.
+    """
+    flags = ("--rm", "--interactive", "--pull=never", "--network=none", "--read-only", "--no-healthcheck", "--user=0")
+    return _podman("run", *flags, "--entrypoint=/opt/corolla/bin/python3", image, "-", "/", stdin=script)
+
+
+def _feed(stdin: IO[bytes], content: Iterator[bytes]) -> None:
+    held = b""
+    try:
+        for chunk in content:
+            stdin.write(held)
+            held = chunk
+        stdin.write(held)
+    except BrokenPipeError:  # its exit code says why
+        return
+
+
+def _podman(*arguments: str, stdin: Path = Path(os.devnull)) -> str:
+    with stdin.open("rb") as source:
+        ended = subprocess.run(["podman", *arguments], stdin=source, stdout=subprocess.PIPE, check=False)
+    if ended.returncode != 0:
+        raise BundleError(f"podman {arguments[0]} ended with {ended.returncode}")
+    return ended.stdout.decode()

@@ -1,0 +1,54 @@
+"""A published version -> the same with manifest.sig; the manifest has the hashes of all other files."""
+
+from pathlib import Path
+
+from convert.errors import BundleError
+from convert.keys import SigningKey
+from convert.staging import STAGING, locked
+from convert.sums import VersionKey
+from server.catalog import load_model
+from server.repository import MANIFEST_FILE, SIGNED_FILE, list_versions
+from training.durable import sync_folder, write_file
+
+
+def sign_newest(models_dir: Path, key: SigningKey) -> dict[VersionKey, bool]:
+    """Signs the newest version of every model.
+
+    Returns:
+        For each of them, whether it was signed now; False where this key had signed it before.
+
+    Raises:
+        BundleError: If there is none, or one has a signature that is not this key's.
+        RefusedError: If the server would not serve one of them.
+    """
+    newest = [VersionKey(name, numbers[0]) for name, numbers in list_versions(models_dir).items()]
+    if not newest:
+        raise BundleError(f"nothing to sign in {models_dir}: expected <name>/<version>/ folders there")
+    return {version: sign_version(models_dir, version, key) for version in newest}
+
+
+def sign_version(models_dir: Path, version: VersionKey, key: SigningKey) -> bool:
+    """Signs a version that the server would serve; its signature appears whole or not at all.
+
+    Returns:
+        Whether it was signed now; False where this key had signed it before.
+
+    Raises:
+        RefusedError: If the server would not serve it.
+        BundleError: If it has a signature that is not this key's.
+    """
+    with locked(models_dir / version.name):
+        folder = models_dir / str(version)
+        load_model(folder, version.name, version.number, threads=1)
+        manifest = (folder / MANIFEST_FILE).read_bytes()
+        place = folder / SIGNED_FILE
+        if place.exists():
+            if key.trusted.have_signed(manifest, place.read_bytes()):
+                return False
+            raise BundleError(f"{place} is not by this key: one signature is not put in place of another")
+        staged = folder / STAGING
+        staged.unlink(missing_ok=True)
+        write_file(staged, key.sign(manifest))
+        staged.rename(place)
+        sync_folder(folder)
+    return True

@@ -17,7 +17,7 @@ import msgspec
 from server.doctor.errors import NotServingError
 from server.doctor.process_tree import ProcessTree
 
-START_S = 15.0
+START_S = 30.0
 STOP_S = 5.0
 
 

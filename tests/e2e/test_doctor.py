@@ -52,9 +52,9 @@ def test_a_host_that_keeps_its_budget_is_fit(iris_workshop: Workshop) -> None:
     assert [(model["name"], model["version"]) for model in told["served"]] == [("iris", 1)]
     assert told["budget"] == {"p99_ms": 10000, "rss_mb": 1000}
     steps = told["load"]["steps"]
-    assert [step["offered_per_s"] for step in steps[:3]] == [250, 500, 1000]
+    assert [step["offered_per_s"] for step in steps] == [250 * 2**number for number in range(len(steps))]
     assert sum(step["wrong"] for step in steps) == 0
-    assert told["verdict"]["within_per_s"] >= 250
+    assert told["verdict"]["within_per_s"] > 0
     assert 10**7 < told["load"]["memory"]["rss_bytes"] < 10**9
 
 

@@ -22,8 +22,13 @@ setup:
 train-export csv="data/Iris.csv" target="Species" *options:
     #!/usr/bin/env bash
     set -euo pipefail
-    run_id=$({{ python }} -m training train "$@" {{ if file_name(csv) == "Iris.csv" { "--drop Id" } else { "" } }})
-    {{ python }} -m convert "$run_id"
+    run_ids=$({{ python }} -m training train "$@" {{ if file_name(csv) == "Iris.csv" { "--drop Id" } else { "" } }})
+    {{ python }} -m convert $run_ids
+
+# write the report of a run, RUN_ID or the newest, as one HTML page; OPTIONS are those of `python -m convert.report`
+[positional-arguments]
+report *options:
+    {{ python }} -m convert.report "$@"
 
 # serve the newest sound version of every model; OPTIONS are those of `python -m server`
 [positional-arguments]
@@ -36,8 +41,19 @@ quickstart: train-export serve
 # run the tests, with coverage; OPTIONS are those of pytest
 [positional-arguments]
 test *options:
+    #!/usr/bin/env bash
+    set -euo pipefail
     {{ python }} -m coverage erase
-    {{ python }} -m coverage run -m pytest "$@"
+    if [ $# -gt 0 ]; then
+        {{ python }} -m coverage run -m pytest "$@"
+    else
+        # two at a time: these wait for real servers most of the time, the others compute
+        {{ python }} -m coverage run -m pytest tests/chaos tests/e2e & servers=$!
+        failed=0
+        {{ python }} -m coverage run -m pytest --ignore tests/chaos --ignore tests/e2e || failed=$?
+        wait $servers || failed=$?
+        [ $failed -eq 0 ]
+    fi
     {{ python }} -m coverage combine --quiet
     {{ python }} -m coverage report
 
@@ -63,6 +79,11 @@ load-test *options:
 [positional-arguments]
 bench *options:
     {{ python }} tests/bench/run.py "$@"
+
+# train, compile and compare every named estimator on six tables; the README's table of certificates
+[positional-arguments]
+certify-all *options:
+    {{ python }} tests/bench/certify.py "$@"
 
 # build the image corolla, with the published models inside; OPTIONS are those of `podman build`
 [positional-arguments]

@@ -1,4 +1,4 @@
-"""The command `python -m convert`: a run's id -> a published version, or a refusal with the worst rows.
+"""The command `python -m convert`: a run's id, or several -> a published version, or a refusal with its reason.
 
 What a program wants (the version's folder) goes to standard output, what a person wants to standard error.
 """
@@ -10,27 +10,29 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import attrs
+
+from convert.candidate import Candidate, contend, make_candidate, take_fastest
 from convert.errors import ConvertError
-from convert.export import export
-from convert.golden import choose_golden_rows
-from convert.parity import Certificate, prove
+from convert.gates import check_gates
+from convert.limits import NAMES, SECTION, read_limits
 from convert.publish import Publication, check_name, publish
+from convert.report.report import make_report
+from convert.tell import tell, tell_contenders, tell_gates
 from server.errors import CorollaError
 from server.manifest import RunFacts
-from server.signature import Answer
-from training.artifacts import load_artifacts
 from training.errors import TrainingError
-from training.runlog import Run, RunLog
+from training.runlog import SCORES, Run, RunLog
 
-REFUSED, NOT_PROVEN = 1, 3
+REFUSED, NOT_PROVEN, GATE_CLOSED = 1, 3, 4
 
 
 def main(arguments: Sequence[str]) -> int:
     """Converts a run.
 
     Returns:
-        The exit code: 0, 1 where the run cannot be converted, 3 where parity fails; argparse exits with 2 for wrong
-        arguments.
+        The exit code: 0, 1 where the run cannot be converted, 3 where parity fails, 4 where a gate is closed; argparse
+        exits with 2 for wrong arguments.
     """
     options = _make_parser().parse_args(arguments)
     try:
@@ -42,34 +44,57 @@ def main(arguments: Sequence[str]) -> int:
 
 def _convert(options: argparse.Namespace) -> int:
     log = RunLog(options.data_dir)
-    run = log.find(options.run_id)
-    if run.status != "finished":
-        raise ConvertError(f"run {run.id} is {run.status}: expected a finished one")
-    name = check_name(options.name or run.dataset)
-    left = load_artifacts(log.folder(run.id), run)
-    compiled = export(left.estimator, left.dataset.features)
-    certificate = prove(left.estimator, compiled, left.dataset.features)
-    _tell(certificate)
-    if not certificate.parity.passed:
+    runs = [_find_finished(log, run_id) for run_id in options.run_ids]
+    name = check_name(options.name or runs[0].dataset)
+    limits = read_limits(Path("pyproject.toml"), {limit: getattr(options, limit) for limit in NAMES})
+    candidate = _take(options, runs)
+    tell(candidate.climbed)
+    gates = check_gates(candidate, options.models_dir, name, limits)
+    log.note_gates(candidate.run.id, [attrs.asdict(gate) for gate in gates])
+    tell_gates(gates)
+    if not candidate.passed:
         return NOT_PROVEN
-    folder = publish(
-        options.models_dir,
-        Publication(
-            name=name,
-            model_name=run.model,
-            compiled=compiled,
-            certificate=certificate,
-            golden=choose_golden_rows(left.estimator, left.dataset.features),
-            run=_facts(run),
-        ),
-    )
-    print(folder)
+    if not all(gate.passed for gate in gates):
+        return GATE_CLOSED
+    report = make_report(candidate.run, candidate.left, candidate.climbed, log.list())
+    print(_publish(candidate, options.models_dir, name, report))
     return 0
 
 
+def _find_finished(log: RunLog, run_id: int) -> Run:
+    run = log.find(run_id)
+    if run.status != "finished":
+        raise ConvertError(f"run {run.id} is {run.status}: expected a finished one")
+    return run
+
+
+def _take(options: argparse.Namespace, runs: Sequence[Run]) -> Candidate:
+    if len(runs) == 1:
+        return make_candidate(options.data_dir, runs[0], options.allow_mismatch)
+    contenders = contend(options.data_dir, runs, options.allow_mismatch)
+    tell_contenders(contenders)
+    return take_fastest(contenders)
+
+
+def _publish(candidate: Candidate, models_dir: Path, name: str, report: bytes) -> Path:
+    climbed = candidate.climbed
+    publication = Publication(
+        name=name,
+        model_name=candidate.run.model,
+        compiled=climbed.compiled,
+        certificate=climbed.proof.certificate,
+        rungs=climbed.rungs,
+        golden=climbed.proof.golden,
+        run=_facts(candidate.run),
+        report=report,
+    )
+    return publish(models_dir, publication)
+
+
 def _facts(run: Run) -> RunFacts:
-    assert run.train_accuracy is not None  # noqa: S101  a finished run has both
-    assert run.test_accuracy is not None  # noqa: S101
+    train, test = run.score("train"), run.score("test")
+    assert train is not None  # noqa: S101  a finished run has both
+    assert test is not None  # noqa: S101
     return RunFacts(
         id=run.id,
         dataset=run.dataset,
@@ -79,29 +104,10 @@ def _facts(run: Run) -> RunFacts:
         parameters=run.parameters,
         seed=run.seed,
         started_at=run.started_at,
-        train_accuracy=run.train_accuracy,
-        test_accuracy=run.test_accuracy,
+        metric=SCORES[run.task],
+        train_score=train,
+        test_score=test,
     )
-
-
-def _tell(certificate: Certificate) -> None:
-    parity = certificate.parity
-    print(
-        f"parity {'proven' if parity.passed else 'FAILED'}: {parity.label_mismatches} of {parity.rows} labels differ; "
-        f"probabilities by at most {parity.max_probability_difference:.1e} (tolerance {parity.tolerance:.0e})",
-        file=sys.stderr,
-    )
-    if parity.passed:
-        return
-    print("nothing is published; the worst rows:", file=sys.stderr)
-    for worst in certificate.worst:
-        print(f"  {worst.row}", file=sys.stderr)
-        print(f"    estimator:      {_words(worst.estimator)}", file=sys.stderr)
-        print(f"    compiled model: {_words(worst.session)}", file=sys.stderr)
-
-
-def _words(answer: Answer) -> str:
-    return f"{answer.label!r}, probabilities {', '.join(f'{value:.6f}' for value in answer.probabilities)}"
 
 
 def _make_parser() -> argparse.ArgumentParser:
@@ -110,8 +116,25 @@ def _make_parser() -> argparse.ArgumentParser:
         description="Compile a run to ONNX, prove that it answers as the estimator does, and publish it as a version.",
     )
     parser.add_argument(
-        "run_id", metavar="RUN_ID", type=int, help="the run's id, as `python -m training runs` lists it"
+        "run_ids",
+        metavar="RUN_ID",
+        type=int,
+        nargs="+",
+        help="the run's id, as `python -m training runs` lists it; of several, which --estimator auto has made, the "
+        "fastest compiled one is taken whose score is within one standard error of the best",
     )
+    parser.add_argument(
+        "--allow-mismatch",
+        metavar="N",
+        type=_count,
+        default=0,
+        help="publish though as many as N of the certificate's rows are answered otherwise (default: 0); the manifest, "
+        "the server's log and the model's page say so",
+    )
+    for limit, words in _LIMITS.items():
+        parser.add_argument(
+            f"--{limit.replace('_', '-')}", metavar="X", type=_limit, help=f"{words}; or {limit} in {SECTION}"
+        )
     parser.add_argument("--name", help="the model's name in the repository and in routes (default: the dataset's)")
     parser.add_argument(
         "--data-dir",
@@ -126,3 +149,25 @@ def _make_parser() -> argparse.ArgumentParser:
         help="the model repository (default: models; variable: COROLLA_MODELS_DIR)",
     )
     return parser
+
+
+_LIMITS = {
+    "tolerance": "by how much the score on the held-out rows may be lower than the served version's (default: 0.01)",
+    "least_class_score": "refuse where fewer of a class's held-out rows are answered right (0 to 1); or a lower R²",
+    "largest_bytes": "refuse a larger compiled model",
+    "largest_row_us": "refuse where one row takes longer than so many microseconds",
+}
+
+
+def _limit(text: str) -> float:
+    limit = float(text)
+    if not limit >= 0:
+        raise argparse.ArgumentTypeError(f"expected a number from 0, got {text}")
+    return limit
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 0:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text}")
+    return count

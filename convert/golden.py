@@ -1,41 +1,66 @@
-"""Known rows + the estimator's answers -> golden rows: the hardest of each class; knows nothing of sessions."""
+"""Rows on which both sides agree -> golden rows: the hardest of each label; knows nothing of sessions."""
 
-import pandas as pd
+from collections.abc import Iterator, Sequence
 
-from convert.parity import ask_estimator
+import numpy as np
+import numpy.typing as npt
+
+from convert.comparison import Comparison
 from server.manifest import GoldenRow
-from server.signature import Answer
-from training.estimators import Estimator
+from server.signature import Feature, Value
 
 ROWS_PER_LABEL = 4
+ROWS_OF_REGRESSOR = 12
+
+Fields = dict[str, float | int | bool | str | None]
 
 
-def choose_golden_rows(estimator: Estimator, known: pd.DataFrame) -> tuple[GoldenRow, ...]:
-    """Picks, for each label that the estimator gives, the distinct known rows that it is least sure of.
+def choose_golden_rows(compared: Comparison) -> tuple[GoldenRow, ...]:
+    """Picks, for each label, the distinct rows that the estimator is least sure of; of a regressor those most off.
 
-    Args:
-        estimator: The fitted estimator.
-        known: All training and held-out rows.
+    Half of them are known rows, which come first; the others may be of any kind but extreme.
     """
-    distinct = known.drop_duplicates()
-    answers = ask_estimator(estimator, distinct)
-    by_doubt = sorted(range(len(answers)), key=lambda position: _margin(answers[position]))
-    golden: list[GoldenRow] = []
-    for label in sorted({answer.label for answer in answers}, key=str):
-        hardest = [position for position in by_doubt if answers[position].label == label][:ROWS_PER_LABEL]
-        golden += [_golden(distinct.iloc[position], answers[position]) for position in hardest]
-    return tuple(golden)
+    candidates = np.flatnonzero(compared.is_replayable & ~compared.asked.rows.duplicated().to_numpy())
+    is_known = compared.asked.is_known
+    chosen = sorted(_hardest(candidates, compared), key=lambda place: not is_known[place])
+    return tuple(_golden(compared, place) for place in chosen)
 
 
-def _margin(answer: Answer) -> float:
-    """Gives how far the most probable class is ahead of the next (0 to 1)."""
-    *_, second, first = sorted(answer.probabilities)
-    return first - second
+def _hardest(candidates: npt.NDArray[np.intp], compared: Comparison) -> Iterator[int]:
+    """Gives the hardest known rows of each label, and the hardest of all others."""
+    expected, is_known = compared.expected, compared.asked.is_known
+    if compared.signature.is_regressor:
+        by_doubt = candidates[np.argsort(-compared.differences[candidates], kind="stable")]
+        groups = [(by_doubt, ROWS_OF_REGRESSOR)]
+    else:
+        ranked = np.sort(expected.numbers[candidates], axis=1)
+        by_doubt = candidates[np.argsort(ranked[:, -1] - ranked[:, -2], kind="stable")]
+        labels = compared.signature.labels
+        groups = [(by_doubt[expected.labels[by_doubt] == label], ROWS_PER_LABEL) for label in labels]
+    for group, count in groups:
+        known = group[is_known[group]][: count // 2]
+        yield from known.tolist()
+        yield from group[~np.isin(group, known)][: count - len(known)].tolist()
 
 
-def _golden(row: pd.Series, answer: Answer) -> GoldenRow:
-    return GoldenRow(
-        row={str(name): float(value) for name, value in row.items()},
-        output=answer.label,
-        probabilities=tuple(answer.probabilities),
-    )
+def _golden(compared: Comparison, place: int) -> GoldenRow:
+    signature, answer = compared.signature, compared.expected.at(place)
+    assert answer is not None  # noqa: S101  what is replayable has an answer
+    size = max(compared.scale, abs(float(answer.label))) if signature.is_regressor else 1.0
+    fields = to_fields(compared.asked.rows.iloc[place].tolist(), signature.features)
+    return GoldenRow(fields, answer.label, tuple(answer.probabilities), size)
+
+
+def to_fields(values: Sequence[Value], features: Sequence[Feature]) -> Fields:
+    """Gives a row as a client would send it: by name, in the feature's own type, None where it is missing."""
+    return {feature.name: _to_field(value, feature) for feature, value in zip(features, values, strict=True)}
+
+
+def _to_field(value: Value, feature: Feature) -> float | int | bool | str | None:
+    if isinstance(value, str):
+        return value or None
+    if np.isnan(value):
+        return None
+    if feature.type == "boolean":
+        return bool(value)
+    return int(value) if feature.type == "integer" else float(value)

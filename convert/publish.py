@@ -13,17 +13,20 @@ from importlib.metadata import version
 from pathlib import Path
 
 import attrs
+import msgspec
 
 from convert.errors import ConvertError
 from convert.export import Compiled
+from convert.ladder import Rung
 from convert.parity import Certificate
 from convert.staging import STAGING, locked
 from server.catalog import load_model
 from server.manifest import FORMAT, GoldenRow, Manifest, RunFacts, name_fault
-from server.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE, list_numbers
+from server.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE, REPORT_FILE, list_numbers
 from training.durable import sync_folder, write_file
 
 TOOLS = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy", "pandas", "skops")
+CERTIFICATE_FILE = "certificate.json"
 
 
 @attrs.frozen
@@ -35,16 +38,20 @@ class Publication:
         model_name: The name of the estimator's training.
         compiled: The compiled model.
         certificate: Its parity proof.
+        rungs: The precisions that were tried, and why one was not taken.
         golden: The rows that a host replays.
         run: The run it comes from.
+        report: Its page for people, as HTML; None leaves it out.
     """
 
     name: str
     model_name: str
     compiled: Compiled
     certificate: Certificate
+    rungs: tuple[Rung, ...]
     golden: tuple[GoldenRow, ...]
     run: RunFacts
+    report: bytes | None = None
 
 
 def check_name(name: str) -> str:
@@ -68,7 +75,7 @@ def publish(models_dir: Path, publication: Publication) -> Path:
         ConvertError: If the certificate does not pass or is another model's, or the name cannot be a model's.
         RefusedError: If the server would not serve it.
     """
-    if not publication.certificate.parity.passed:
+    if not (publication.certificate.passed and publication.golden):
         raise ConvertError("a model whose parity is not proven is not published")
     if publication.certificate.model_sha256 != hashlib.sha256(publication.compiled.model).hexdigest():
         raise ConvertError("the certificate is of another model")
@@ -90,13 +97,16 @@ def publish(models_dir: Path, publication: Publication) -> Path:
 
 
 def _files(publication: Publication, number: int) -> Mapping[str, bytes]:
+    files = {MODEL_FILE: publication.compiled.model, CERTIFICATE_FILE: _certificate(publication)}
+    if publication.report is not None:
+        files[REPORT_FILE] = publication.report
     manifest = Manifest(
         format=FORMAT,
         name=publication.name,
         version=number,
         model_name=publication.model_name,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        files={MODEL_FILE: hashlib.sha256(publication.compiled.model).hexdigest()},
+        files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         signature=publication.compiled.signature,
         run=publication.run,
         tools={tool: version(tool) for tool in TOOLS},
@@ -105,4 +115,10 @@ def _files(publication: Publication, number: int) -> Mapping[str, bytes]:
     ).to_json()
     # In the format of sha256sum, so that `sha256sum --check` can be run by hand.
     manifest_sum = f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST_FILE}\n".encode()
-    return {MODEL_FILE: publication.compiled.model, MANIFEST_FILE: manifest, MANIFEST_SUM_FILE: manifest_sum}
+    return files | {MANIFEST_FILE: manifest, MANIFEST_SUM_FILE: manifest_sum}
+
+
+def _certificate(publication: Publication) -> bytes:
+    """Writes the record of the proof, for people as much as for machines."""
+    record = attrs.asdict(publication.certificate) | {"rungs": [attrs.asdict(rung) for rung in publication.rungs]}
+    return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"

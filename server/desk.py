@@ -56,7 +56,8 @@ def open_desk(model: Model, settings: Settings, free_bytes: int) -> Desk:
         free_bytes: How much of the memory that is left is for this model.
     """
     manifest = model.manifest
-    row = model.codec.decode_row(manifest.golden[0].to_request())
+    # By a codec of its own: the served one counts what clients send.
+    row = Codec(manifest.signature, manifest.model_name).decode_row(manifest.golden[0].to_request())
     cost = measure(lambda rows: model.session.run([row] * rows))
     why, mode = ("asked for" if settings.coalescing != "auto" else "measured"), settings.coalescing
     if not model.batch_invariant:
@@ -65,7 +66,7 @@ def open_desk(model: Model, settings: Settings, free_bytes: int) -> Desk:
     chosen = choose_limits(cost, mode, settings.max_batch_rows or None, queue_rows, settings.deadline_ms / 1000)
     # No batch is larger than the ones in which the model was proven equal.
     limits = attrs.evolve(chosen, max_batch_rows=min(chosen.max_batch_rows, manifest.parity.max_batch_rows))
-    metrics = ModelMetrics(cost, limits, why, lambda: coalescer.statistics().queued_rows)
+    metrics = ModelMetrics(cost, limits, why, lambda: coalescer.statistics().queued_rows, model.codec.unseen)
     facts = {
         "model": manifest.name,
         "batch_us": round(cost.batch_s * 1e6, 1),

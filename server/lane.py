@@ -204,7 +204,7 @@ class Lane(Guard):
         self._ticket.keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() == "1.1"
         self._fault = self._deadline_s = None
         try:
-            self._deadline_s = read_headers(tuple(self.headers))
+            self._deadline_s = read_headers(tuple(self.headers)).deadline_s
         except CorollaError as error:
             self._fault = error
 
@@ -282,12 +282,13 @@ class Lane(Guard):
         route = self._answering
         if isinstance(outcome, CorollaError):
             self._reply(route.desk.refuse(outcome))
-        elif self._ticket.keep_alive:
-            label = outcome[0].label
+            return
+        codec, label = route.desk.codec, outcome[0].label
+        if self._ticket.keep_alive and codec.known_answers:
             self.transport.write(route.responses(self.server_state.default_headers)[label])
-            self._finish(200, len(route.desk.codec.known_answers[label]))
+            self._finish(200, len(codec.known_answers[label]))
         else:
-            self._reply(Reply(200, route.desk.codec.known_answers[outcome[0].label]))
+            self._reply(Reply(200, codec.encode_answer(outcome[0], probabilities=False)))
 
     def _reply(self, reply: Reply) -> None:
         self.transport.write(render(reply, self.server_state.default_headers, keep_alive=self._ticket.keep_alive))

@@ -3,16 +3,17 @@
 It knows nothing of folders, sessions or HTTP.
 """
 
+import math
 import re
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import msgspec
 
 from server.errors import RefusedError
-from server.signature import Label, Signature
+from server.signature import Answer, Label, Signature
 
-FORMAT = 1
+FORMAT = 2
 MODEL_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 RESERVED_NAMES = frozenset({"docs", "healthz", "metrics", "readyz", "v2"})
 """First path segments that the server uses, or will use, itself."""
@@ -44,20 +45,31 @@ class Parity:
         rows: How many rows were compared.
         max_batch_rows: The largest batch in which they were.
         label_mismatches: On how many of them the labels differed.
-        max_probability_difference: The largest absolute difference of one probability (0 to 1).
-        tolerance: The largest such difference that passes.
+        mismatches: On how many of them the labels differed, or a number by more than the tolerance.
+        max_difference: The largest difference of one number: a probability's (0 to 1), or a regressor's, relative to
+            its size or to the spread of its answers, whichever is larger.
+        tolerance: The largest such difference that is no mismatch.
+        allowed_mismatches: How many were accepted knowingly.
     """
 
     rows: int
     max_batch_rows: int
     label_mismatches: int
-    max_probability_difference: float
+    mismatches: int
+    max_difference: float
     tolerance: float
+    allowed_mismatches: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        """Makes sure that the figures agree with each other."""
+        least, is_off = self.label_mismatches, self.max_difference > self.tolerance
+        if not (max(least, 1) <= self.mismatches if is_off else least == self.mismatches):
+            raise ValueError(f"expected figures that agree with each other, got {self}")
 
     @property
     def passed(self) -> bool:
-        """Whether every label agreed and no probability was off by more than the tolerance."""
-        return self.label_mismatches == 0 and self.max_probability_difference <= self.tolerance
+        """Whether all rows are answered alike, but for as many as were accepted."""
+        return self.mismatches <= self.allowed_mismatches
 
 
 @attrs.frozen
@@ -65,14 +77,28 @@ class GoldenRow:
     """A row with the estimator's own answer, replayed on the host before a version is served.
 
     Attributes:
-        row: A number for each feature, by name.
-        output: The label that the estimator predicts.
-        probabilities: Its probabilities, in the order of the signature's labels.
+        row: A value for each feature, by name; None where it is missing.
+        output: The label, or number, that the estimator predicts.
+        probabilities: Its probabilities, in the order of the signature's labels; none of a regressor.
+        scale: What a difference of a regressor's number is relative to; 1 for probabilities.
     """
 
-    row: dict[str, float]
+    row: dict[str, float | int | bool | str | None]
     output: Label
     probabilities: tuple[float, ...]
+    scale: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
+
+    def is_flipped(self, answer: Answer) -> bool:
+        """Says whether an answer has another label; a regressor's has none."""
+        return bool(self.probabilities) and answer.label != self.output
+
+    def difference(self, answer: Answer) -> float:
+        """Gives the largest difference of one of an answer's numbers; infinity where one is NaN."""
+        if not self.probabilities:
+            return abs(float(answer.label) - float(self.output)) / self.scale
+        gaps = [abs(a - b) for a, b in zip(answer.probabilities, self.probabilities, strict=True)]
+        # A NaN would hide in a maximum.
+        return math.inf if any(map(math.isnan, gaps)) else max(gaps)
 
     def to_request(self) -> bytes:
         """Gives the row as a client would send it."""
@@ -92,8 +118,10 @@ class RunFacts:
         parameters: The estimator's parameters.
         seed: The seed of the split.
         started_at: When it began, UTC, ISO 8601.
-        train_accuracy: Share of training rows answered rightly (0 to 1).
-        test_accuracy: Share of held-out rows answered rightly (0 to 1).
+        metric: What the scores are: ``accuracy``, the share of rows answered rightly (0 to 1), or ``r2``, the share of
+            the target's variance that is explained (1 at most).
+        train_score: On the rows that were learned from.
+        test_score: On the held-out rows.
     """
 
     id: int
@@ -104,8 +132,9 @@ class RunFacts:
     parameters: dict[str, Any]
     seed: int
     started_at: str
-    train_accuracy: float
-    test_accuracy: float
+    metric: Literal["accuracy", "r2"]
+    train_score: float
+    test_score: float
 
 
 @attrs.frozen
@@ -146,8 +175,10 @@ class Manifest:
         if not self.parity.passed or self.parity.tolerance > MAX_TOLERANCE:
             raise ValueError(f"expected a parity that passed within {MAX_TOLERANCE}, got {self.parity}")
         for known in self.golden:
-            if known.output not in labels or len(known.probabilities) != len(labels):
-                raise ValueError(f"expected golden rows with the labels {labels}, got {known}")
+            is_known = known.output in labels if labels else type(known.output) in (int, float)
+            if not is_known or len(known.probabilities) != len(labels):
+                what = f"the labels {labels}" if labels else "numbers"
+                raise ValueError(f"expected golden rows with {what}, got {known}")
 
     @classmethod
     def from_json(cls, data: bytes) -> "Manifest":

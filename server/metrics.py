@@ -69,6 +69,7 @@ class Counts(msgspec.Struct):
         stages: Microseconds, by stage.
         batch_rows: The sizes of batches.
         queue_rows: Rows waiting at this moment.
+        unseen: Values that training did not see, by the category's name.
     """
 
     outcomes: dict[tuple[str, int], int] = msgspec.field(default_factory=Counter)
@@ -78,6 +79,7 @@ class Counts(msgspec.Struct):
     )
     batch_rows: Tally = msgspec.field(default_factory=lambda: Tally.of(BATCH_BUCKETS_ROWS))
     queue_rows: int = 0
+    unseen: dict[str, int] = msgspec.field(default_factory=Counter)
 
     def merge(self, other: "Counts") -> None:
         """Adds what another process has counted of the same model."""
@@ -85,6 +87,8 @@ class Counts(msgspec.Struct):
         self.rejections = Counter(self.rejections) + Counter(other.rejections)
         self.batch_rows.merge(other.batch_rows)
         self.queue_rows += other.queue_rows
+        self.unseen = Counter(self.unseen)
+        self.unseen.update(other.unseen)  # a sum of counters would leave out what is still 0
         for stage, tally in self.stages.items():
             tally.merge(other.stages[stage])
 
@@ -102,7 +106,9 @@ class ModelMetrics:
         max_batch_rows: The most rows of a batch.
     """
 
-    def __init__(self, cost: Cost, limits: Limits, why: str, count_queued: Callable[[], int]) -> None:
+    def __init__(
+        self, cost: Cost, limits: Limits, why: str, count_queued: Callable[[], int], unseen: dict[str, int]
+    ) -> None:
         """Begins with nothing.
 
         Args:
@@ -110,8 +116,9 @@ class ModelMetrics:
             limits: How the model's requests are coalesced.
             why: Why so.
             count_queued: Tells how many rows wait.
+            unseen: How many values there were that training did not see; counted by whoever reads them.
         """
-        self._counts = Counts()
+        self._counts = Counts(unseen=unseen)
         self._stages = self._counts.stages
         self._batch_rows = self._counts.batch_rows
         self._count_queued = count_queued
@@ -209,6 +216,9 @@ def _count_families(counts: dict[str, Counts]) -> Iterator[Metric]:
     rows = CounterMetricFamily("corolla_rows", "Rows run.", labels=["model"])
     batches = CounterMetricFamily("corolla_batches", "Batches run.", labels=["model"])
     queued = GaugeMetricFamily("corolla_queue_rows", "Rows waiting.", labels=["model"])
+    unseen = CounterMetricFamily(
+        "corolla_unseen_categories", "Values that training did not see.", labels=["model", "feature"]
+    )
     for name, model in counts.items():
         for (route, status), count in model.outcomes.items():
             requests.add_metric([name, route, str(status)], count)
@@ -217,7 +227,9 @@ def _count_families(counts: dict[str, Counts]) -> Iterator[Metric]:
         rows.add_metric([name], model.batch_rows.total)
         batches.add_metric([name], sum(model.batch_rows.counts))
         queued.add_metric([name], model.queue_rows)
-    yield from (requests, rejected, rows, batches, queued)
+        for feature, count in model.unseen.items():
+            unseen.add_metric([name, feature], count)
+    yield from (requests, rejected, rows, batches, queued, unseen)
 
 
 def _histogram_families(counts: dict[str, Counts]) -> Iterator[Metric]:

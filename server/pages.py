@@ -14,9 +14,10 @@ import swagger_ui_bundle
 from litestar import Response, route
 from litestar.handlers import HTTPRouteHandler
 
-from server.catalog import Catalog
+from server.catalog import Catalog, Model
 from server.metrics import CONTENT_TYPE
 from server.openapi import make_document
+from server.repository import REPORT_FILE, read_report
 
 _DOCS = b"""<!doctype html>
 <html lang="en">
@@ -88,11 +89,21 @@ def make_page_routes(
         _page("/docs", lambda: Response(_DOCS, media_type="text/html")),
         _page("/docs/page.js", lambda: Response(_DOCS_SCRIPT, media_type="text/javascript")),
         *(_asset(name, media_type) for name, media_type in _ASSETS.items()),
+        *(_report(model) for model in catalog.models.values() if REPORT_FILE in model.manifest.files),
     ]
 
 
 def _served(catalog: Catalog) -> dict[str, int]:
     return {name: model.manifest.version for name, model in catalog.models.items()}
+
+
+def _report(model: Model) -> HTTPRouteHandler:
+    """Makes the page of a version; it is read when somebody asks, and verified again, since it may be large."""
+
+    def tell() -> Response[bytes]:
+        return Response(read_report(model.folder, model.manifest), media_type="text/html")
+
+    return _page(f"/{model.manifest.name}/report", tell)
 
 
 def _json_page(path: str, content: Any) -> HTTPRouteHandler:

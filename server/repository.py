@@ -13,6 +13,7 @@ MANIFEST_FILE = "manifest.json"
 MANIFEST_SUM_FILE = "manifest.json.sha256"
 SIGNED_FILE = "manifest.sig"
 MODEL_FILE = "model.onnx"
+REPORT_FILE = "report.html"
 
 
 @attrs.frozen
@@ -85,6 +86,19 @@ def read_package(folder: Path, name: str, number: int, trusted: TrustedKeys | No
     for file, content in contents.items():
         _verify(file, content, manifest.files[file])
     return Package(manifest=manifest, model=contents[MODEL_FILE])
+
+
+def read_report(folder: Path, manifest: Manifest) -> bytes:
+    """Reads the page of a version, as it was published.
+
+    Raises:
+        RefusedError: If it has none, or it is not the one that was published.
+    """
+    if REPORT_FILE not in manifest.files:
+        raise RefusedError(f"{MANIFEST_FILE} lists no {REPORT_FILE}")
+    content = _read(folder, REPORT_FILE)
+    _verify(REPORT_FILE, content, manifest.files[REPORT_FILE])
+    return content
 
 
 def _read(folder: Path, file: str) -> bytes:

@@ -35,15 +35,17 @@ def make_predict_routes(desks: Iterable[Desk]) -> list[ASGIRouteHandler]:
 
 def _make_model_routes(desk: Desk) -> tuple[ASGIRouteHandler, ASGIRouteHandler]:
     async def answer_row(scope: HTTPScope, receive: Receive) -> bytes:
-        probabilities, deadline_s = _read_query(scope), read_headers(tuple(scope["headers"]))
+        probabilities, declared = _read_query(scope), read_headers(tuple(scope["headers"]))
         row = desk.codec.decode_row(await _read_body(receive))
-        (answer,) = await _ask(desk, [row], deadline_s, receive)
+        (answer,) = await _ask(desk, [row], declared.deadline_s, receive)
         return desk.codec.encode_answer(answer, probabilities=probabilities)
 
     async def answer_rows(scope: HTTPScope, receive: Receive) -> bytes:
-        probabilities, deadline_s = _read_query(scope), read_headers(tuple(scope["headers"]))
-        rows = desk.codec.decode_rows(await _read_body(receive))
-        return desk.codec.encode_answers(await _ask(desk, rows, deadline_s, receive), probabilities=probabilities)
+        probabilities, declared = _read_query(scope), read_headers(tuple(scope["headers"]), csv=True)
+        decode = desk.codec.decode_csv if declared.is_csv else desk.codec.decode_rows
+        rows = decode(await _read_body(receive))
+        answers = await _ask(desk, rows, declared.deadline_s, receive)
+        return desk.codec.encode_answers(answers, probabilities=probabilities)
 
     @asgi(f"/{desk.name}/predict", copy_scope=False)
     async def predict(scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,8 +2,9 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, repeat
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +16,16 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 
 from server.errors import RefusedError, SessionError, UnanswerableError
-from server.signature import Answer, Row, Signature, Tensor
+from server.signature import CATEGORIES, NUMBERS, Answer, Row, Signature, Tensor
 
-DATATYPES = {"tensor(float)": "FP32", "tensor(int64)": "INT64", "tensor(string)": "BYTES"}
+DATATYPES = {
+    "tensor(float)": "FP32",
+    "tensor(double)": "FP64",
+    "tensor(int64)": "INT64",
+    "tensor(bool)": "BOOL",
+    "tensor(string)": "BYTES",
+}
+_DTYPES = {"FP32": np.float32, "FP64": np.float64, "BYTES": object}
 _FATAL_ONLY = 4
 """onnxruntime raises what it would log as an error, and its log is none of ours."""
 
@@ -52,15 +60,16 @@ class Session:
             raise RefusedError(f"onnxruntime cannot load the model: {error}") from error
         _hold_against("inputs", self._session.get_inputs(), signature.inputs)
         _hold_against("outputs", self._session.get_outputs(), signature.outputs)
-        self._input = signature.inputs[0].name
-        self._features = len(signature.features)
+        self._is_regressor = signature.is_regressor
+        self._has_boolean_labels = any(isinstance(label, bool) for label in signature.labels)
+        self._gather = _choose_gather(signature)
         self._outputs = [output.name for output in signature.outputs]
 
-    def run(self, rows: Sequence[Row] | npt.NDArray[np.float64]) -> list[Answer]:
+    def run(self, rows: Sequence[Row]) -> list[Answer]:
         """Answers a batch.
 
         Args:
-            rows: Shape ``(n, features)``; numbers in the units of the training table, taken as FP32.
+            rows: n rows; numbers in the units of the training table.
 
         Returns:
             n answers, in the order of the rows.
@@ -70,24 +79,49 @@ class Session:
             SessionError: If onnxruntime fails, or gives another number of answers than rows.
         """
         try:
-            batch = self._gather(rows)
-            labels, probabilities = self._session.run(self._outputs, {self._input: batch})
+            outputs = self._session.run(self._outputs, self._gather(rows))
         except Exception as error:
             raise SessionError(f"the model failed on a batch of {len(rows)} rows: {error}") from error
-        by_row = probabilities.tolist()
-        # A sum of FP32 values as doubles is finite where each of them is; numpy takes longer to begin than this takes.
-        if not math.isfinite(sum(chain.from_iterable(by_row))):
+        if not len(outputs[0]) == len(outputs[-1]) == len(rows):
+            lengths = " and ".join(str(len(output)) for output in outputs)
+            raise SessionError(f"expected {len(rows)} answers, got {lengths}")
+        by_row = outputs[-1].tolist()
+        if not self._are_finite(chain.from_iterable(by_row)):
             raise UnanswerableError("the model has no finite answer for these values: they are too extreme for it")
-        if not len(labels) == len(probabilities) == len(rows):
-            raise SessionError(f"expected {len(rows)} answers, got {len(labels)} labels, {len(probabilities)} lists")
+        if self._is_regressor:
+            return [Answer(number, ()) for (number,) in by_row]
+        # ONNX models of scikit-learn's give a boolean class as a whole number.
+        labels = (outputs[0].astype(bool) if self._has_boolean_labels else outputs[0]).tolist()
         # As Answer._make does, without a Python frame for each row.
-        return list(map(tuple.__new__, repeat(Answer), zip(labels.tolist(), by_row, strict=True)))
+        return list(map(tuple.__new__, repeat(Answer), zip(labels, by_row, strict=True)))
 
-    def _gather(self, rows: Sequence[Row] | npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-        """Puts the rows into one buffer; for a list of them this is the quickest way there is."""
-        if isinstance(rows, np.ndarray):
-            return rows.astype(np.float32)
-        return np.fromiter(chain.from_iterable(rows), np.float32).reshape(len(rows), self._features)
+    def _are_finite(self, numbers: Iterable[float]) -> bool:
+        """Says whether each number is finite; numpy takes longer to begin than this takes."""
+        if self._is_regressor:
+            return all(map(math.isfinite, numbers))
+        # A sum of probabilities is finite where each of them is; that of a regressor's numbers may still overflow.
+        return math.isfinite(sum(numbers))
+
+
+def _choose_gather(signature: Signature) -> Callable[[Sequence[Row]], dict[str, npt.NDArray[Any]]]:
+    """Gives what puts rows into one buffer an input; for numbers alone this is the quickest way there is."""
+    names = [tensor.name for tensor in signature.inputs]
+    dtypes = [_DTYPES[tensor.datatype] for tensor in signature.inputs]
+    width = len(signature.features)
+    if names == [NUMBERS]:
+        name, dtype = names[0], dtypes[0]
+        return lambda rows: {name: np.fromiter(chain.from_iterable(rows), dtype).reshape(len(rows), width)}
+    is_category = [feature.type == "category" for feature in signature.features]
+    places = {
+        NUMBERS: [place for place in range(width) if not is_category[place]],
+        CATEGORIES: [place for place in range(width) if is_category[place]],
+    }
+
+    def gather(rows: Sequence[Row], wanted: Sequence[int], dtype: type) -> npt.NDArray[Any]:
+        return np.array([[row[place] for place in wanted] for row in rows], dtype).reshape(len(rows), len(wanted))
+
+    inputs = [(name, places[name], dtype) for name, dtype in zip(names, dtypes, strict=True)]
+    return lambda rows: {name: gather(rows, wanted, dtype) for name, wanted, dtype in inputs}
 
 
 def read_runtime() -> tuple[str, tuple[str, ...]]:

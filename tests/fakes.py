@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,16 +34,40 @@ class FixedClassifier:
         return self._probabilities
 
 
+class AlteredEstimator:
+    """A sound estimator whose answers are altered, by the rows they are for, on their way out; or that fails first."""
+
+    def __init__(
+        self,
+        sound: Any,
+        alter: Callable[[pd.DataFrame, Numbers], Numbers] = lambda _, numbers: numbers,
+        fail: Callable[[pd.DataFrame], None] = lambda _: None,
+    ) -> None:
+        self._sound = sound
+        self._alter = alter
+        self._fail = fail
+        self.batches: list[int] = []
+
+    def predict(self, rows: pd.DataFrame) -> npt.NDArray[Any]:
+        self.batches.append(len(rows))
+        self._fail(rows)
+        answers: npt.NDArray[Any] = self._sound.predict(rows)
+        return answers if hasattr(self._sound, "classes_") else self._alter(rows, answers)
+
+    def predict_proba(self, rows: pd.DataFrame) -> Numbers:
+        return self._alter(rows, self._sound.predict_proba(rows))
+
+
 class AlteredSession(Session):
     """A sound session whose answers are altered, batch by batch, on their way out; it notes each batch it is given."""
 
     def __init__(self, sound: Session, alter: Callable[[list[Answer]], list[Answer]] = list) -> None:
         self._sound = sound
         self._alter = alter
-        self.batches: list[Numbers] = []
+        self.batches: list[npt.NDArray[np.object_]] = []
 
-    def run(self, rows: Sequence[Row] | Numbers) -> list[Answer]:
-        self.batches.append(np.asarray(rows))
+    def run(self, rows: Sequence[Row]) -> list[Answer]:
+        self.batches.append(np.array(rows, dtype=object))
         return self._alter(self._sound.run(rows))
 
 

@@ -24,16 +24,16 @@ def _marked_model(signature: Signature) -> bytes:
     width, labels = len(signature.features), len(signature.labels)
     graph = helper.make_graph(
         [
-            helper.make_node("MatMul", ["features", "last"], ["scores"]),
+            helper.make_node("MatMul", ["numbers", "last"], ["scores"]),
             helper.make_node("Softmax", ["scores"], ["probabilities"], axis=1),
             helper.make_node("ArgMax", ["scores"], ["number"], axis=1, keepdims=0),
-            helper.make_node("Gather", ["features", "first"], ["marks"], axis=1),
+            helper.make_node("Gather", ["numbers", "first"], ["marks"], axis=1),
             helper.make_node("Greater", ["marks", "mark"], ["is_marked"]),
             helper.make_node("Where", ["is_marked", "beyond", "number"], ["chosen"]),
             helper.make_node("Gather", ["names", "chosen"], ["label"]),
         ],
         "marked",
-        [helper.make_tensor_value_info("features", floats, ["n", width])],
+        [helper.make_tensor_value_info("numbers", floats, ["n", width])],
         [
             helper.make_tensor_value_info("label", TensorProto.STRING, ["n"]),
             helper.make_tensor_value_info("probabilities", floats, ["n", labels]),

@@ -1,16 +1,21 @@
 """A published version whose every run takes tens of milliseconds: many products of one large matrix with itself."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
+import msgspec
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from server.codec import Codec
 from server.manifest import GoldenRow, Manifest
 from server.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE
 from server.session import Session
 from server.signature import Signature
+
+Fields = dict[str, float | int | bool | str | None]
 
 WIDTH = 1024
 PRODUCTS = 60
@@ -23,17 +28,23 @@ def publish_slow_model(models_dir: Path, like: Manifest, name: str = "slow") -> 
 
 def publish_model(models_dir: Path, like: Manifest, name: str, model: bytes) -> None:
     """Publishes a compiled model with the signature of another one; its golden answers are what it says itself."""
-    rows = [known.row for known in like.golden[:2]]
-    answers = Session(model, like.signature).run([tuple(row.values()) for row in rows])
-    manifest = attrs.evolve(
-        like,
-        name=name,
-        version=1,
-        model_name=f"{name}_1",
-        files={MODEL_FILE: hashlib.sha256(model).hexdigest()},
-        golden=tuple(GoldenRow(row, a.label, tuple(a.probabilities)) for row, a in zip(rows, answers, strict=True)),
-    ).to_json()
-    folder = models_dir / name / "1"
+    golden = answer_golden_rows([known.row for known in like.golden[:2]], like.signature, model)
+    write_version(models_dir, attrs.evolve(like, name=name, model_name=f"{name}_1", golden=golden), model)
+
+
+def answer_golden_rows(rows: Sequence[Fields], signature: Signature, model: bytes) -> tuple[GoldenRow, ...]:
+    """Gives rows with what a compiled model says of them."""
+    codec = Codec(signature, "")
+    answers = Session(model, signature).run([codec.decode_row(msgspec.json.encode(row)) for row in rows])
+    pairs = zip(rows, answers, strict=True)
+    return tuple(GoldenRow(row, answer.label, tuple(answer.probabilities)) for row, answer in pairs)
+
+
+def write_version(models_dir: Path, facts: Manifest, model: bytes) -> None:
+    """Writes a version 1 with these facts, as a publisher that proves nothing would."""
+    files = {MODEL_FILE: hashlib.sha256(model).hexdigest()}
+    manifest = attrs.evolve(facts, version=1, files=files).to_json()
+    folder = models_dir / facts.name / "1"
     folder.mkdir(parents=True)
     (folder / MODEL_FILE).write_bytes(model)
     (folder / MANIFEST_FILE).write_bytes(manifest)
@@ -51,7 +62,7 @@ def _slow_model(signature: Signature) -> bytes:
         "square": square,
         "narrow": random.normal(size=(WIDTH, labels)) / WIDTH,
     }
-    steps = ["features", *(f"step_{number}" for number in range(PRODUCTS + 1)), "scores"]
+    steps = ["numbers", *(f"step_{number}" for number in range(PRODUCTS + 1)), "scores"]
     factors = ["widen", *["square"] * PRODUCTS, "narrow"]
     products = [
         helper.make_node("MatMul", [taken, factor], [made])
@@ -65,7 +76,7 @@ def _slow_model(signature: Signature) -> bytes:
             helper.make_node("Gather", ["names", "number"], ["label"]),
         ],
         "slow",
-        [helper.make_tensor_value_info("features", floats, ["n", width])],
+        [helper.make_tensor_value_info("numbers", floats, ["n", width])],
         [
             helper.make_tensor_value_info("label", TensorProto.STRING, ["n"]),
             helper.make_tensor_value_info("probabilities", floats, ["n", labels]),

@@ -16,6 +16,9 @@ MAY_IMPORT = {"training": {"training"}, "server": {"server"}, "convert": {"conve
 SERVER_ORDER = (
     ("errors", "host", "log", "access_log", "watch", "heads", "exchange", "cork", "sizing", "trust"),
     ("signature", "headers", "pending", "isolation"),
+    ("values",),
+    ("explain",),
+    ("csv_rows",),
     ("manifest", "session", "codec", "coalescer", "cost"),
     ("repository", "settings", "metrics"),
     ("catalog", "replies", "plan"),

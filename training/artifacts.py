@@ -22,6 +22,8 @@ DATASET_FILE = "dataset.csv"
 HELD_OUT_FILE = "held_out.csv"
 TRUSTED_PACKAGES = ("sklearn", "numpy", "scipy")
 """Whose types are made when an estimator is read; skops alone trusts a part of them only, not trees for one."""
+TRUSTED_TYPES = frozenset({"functools.partial"})
+"""HistGradientBoosting keeps one with its categories; what it calls is looked at like any other type."""
 
 
 @attrs.frozen(eq=False)
@@ -79,18 +81,26 @@ def load_artifacts(folder: Path, run: Run) -> Artifacts:
         raise TrainingError(f"{path}: not the estimator of run {run.id}, by its SHA-256")
     left = Artifacts(
         estimator=_load_estimator(folder / ESTIMATOR_FILE),
-        dataset=read_dataset(folder / DATASET_FILE, run.target, name=run.dataset),
-        held_out=read_dataset(folder / HELD_OUT_FILE, run.target, name=run.dataset),
+        dataset=_read(folder / DATASET_FILE, run),
+        held_out=_read(folder / HELD_OUT_FILE, run),
     )
     if left.dataset.sha256() != run.dataset_sha256:
         raise TrainingError(f"{folder / DATASET_FILE}: not the rows of run {run.id}, by their SHA-256")
     return left
 
 
+def _is_trusted(name: str) -> bool:
+    return name in TRUSTED_TYPES or name.partition(".")[0] in TRUSTED_PACKAGES
+
+
+def _read(path: Path, run: Run) -> Dataset:
+    return read_dataset(path, run.target, name=run.dataset, task=run.task, kinds=run.columns)
+
+
 def _load_estimator(path: Path) -> Estimator:
     try:
         unknown = skops.io.get_untrusted_types(file=path)
-        foreign = [name for name in unknown if name.partition(".")[0] not in TRUSTED_PACKAGES]
+        foreign = [name for name in unknown if not _is_trusted(name)]
         estimator = None if foreign else skops.io.load(path, trusted=unknown)
     except Exception as error:  # broken bytes make zipfile and skops fail in many ways
         raise TrainingError(f"{path}: not an estimator that can be read: {error}") from error

@@ -1,25 +1,73 @@
-"""A name -> an unfitted scikit-learn estimator; knows nothing of tables or runs."""
+"""A name and a table -> an unfitted scikit-learn estimator; knows nothing of runs."""
 
 import importlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
-from sklearn.linear_model import LogisticRegression
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.linear_model import BayesianRidge, LogisticRegression, Ridge
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.svm import SVC, SVR
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from training.columns import Column
+from training.dataset import Task
 from training.errors import TrainingError
+from training.pipelines import Expansion, Needs, make_pipeline
 
 Estimator = Any
-"""A classifier: ``fit``, ``predict``, ``predict_proba``, ``get_params``; scikit-learn has no type for it."""
+"""A fitted or unfitted estimator of scikit-learn's kind, which has no type for it."""
 
+_PLAIN_SCAN: Mapping[str, Any] = {"algorithm": "kd_tree", "leaf_size": 1_000_000}
+"""All rows in one leaf of the tree: which of equally far neighbours count does not depend on how a tree was walked."""
+_TREE = Needs(filled=False)
+_FILLED = Needs()
+_SCALED = Needs(scaled=True)
 
-def _log_reg() -> Estimator:
-    """Logistic regression by Newton steps, whose convergence does not depend on the features' scales."""
-    return LogisticRegression(solver="newton-cholesky")
-
-
-ESTIMATORS: Mapping[str, Callable[[], Estimator]] = {"log_reg": _log_reg}
+_Maker = Callable[[], Estimator]
+_MAKERS: Mapping[Task, Mapping[str, tuple[_Maker, Needs]]] = {
+    "classification": {
+        "log_reg": (lambda: LogisticRegression(solver="newton-cholesky"), _SCALED),
+        "decision_tree": (DecisionTreeClassifier, _TREE),
+        "random_forest": (RandomForestClassifier, _TREE),
+        "extra_trees": (ExtraTreesClassifier, _TREE),
+        "gradient_boosting": (GradientBoostingClassifier, _FILLED),
+        "hist_gradient_boosting": (HistGradientBoostingClassifier, Needs(filled=False, codes=True)),
+        # One sigmoid over the margins of all rows: probabilities whose largest is the label.
+        "svc": (lambda: CalibratedClassifierCV(SVC(), ensemble=False), _SCALED),
+        "knn": (lambda: KNeighborsClassifier(**_PLAIN_SCAN), _SCALED),
+        "gaussian_nb": (GaussianNB, _FILLED),
+        "mlp": (lambda: MLPClassifier(max_iter=1000), _SCALED),
+    },
+    "regression": {
+        "ridge": (Ridge, _SCALED),
+        "bayesian_ridge": (BayesianRidge, _SCALED),
+        "decision_tree": (DecisionTreeRegressor, _TREE),
+        "random_forest": (RandomForestRegressor, _TREE),
+        "extra_trees": (ExtraTreesRegressor, _TREE),
+        "gradient_boosting": (GradientBoostingRegressor, _FILLED),
+        "hist_gradient_boosting": (HistGradientBoostingRegressor, Needs(filled=False, codes=True)),
+        "svr": (SVR, _SCALED),
+        "knn": (lambda: KNeighborsRegressor(**_PLAIN_SCAN), _SCALED),
+        "mlp": (lambda: MLPRegressor(max_iter=1000), _SCALED),
+    },
+}
+ESTIMATORS: Mapping[Task, tuple[str, ...]] = {task: tuple(makers) for task, makers in _MAKERS.items()}
+DEFAULTS: Mapping[Task, str] = {"classification": "log_reg", "regression": "ridge"}
 
 
 @attrs.frozen(eq=False)
@@ -37,17 +85,38 @@ class Choice:
     estimator: Estimator
 
 
-def choose_estimator(spec: str) -> Choice:
+def choose_estimator(spec: str, task: Task, columns: Sequence[Column], expansion: Expansion = "none") -> Choice:
     """Makes the estimator that a name, or ``module:function``, stands for.
 
+    Args:
+        spec: The name, or ``module:function``.
+        task: What is to be learned.
+        columns: The features that it will be given.
+        expansion: What is made of the numbers; of a named estimator's only.
+
     Raises:
-        TrainingError: If there is no such estimator, or the function does not give a classifier with probabilities.
+        TrainingError: If there is no such estimator, or the function does not give one for the task.
     """
-    if spec in ESTIMATORS:
-        return Choice(spec, spec, ESTIMATORS[spec]())
-    module_name, colon, function_name = spec.partition(":")
-    if not colon:
-        raise TrainingError(f"no estimator {spec!r}: expected {', '.join(ESTIMATORS)} or MODULE:FUNCTION")
+    makers = _MAKERS[task]
+    if spec in makers:
+        make, needs = makers[spec]
+        return Choice(spec, spec, _make_named(make(), needs, columns, expansion))
+    if ":" not in spec:
+        raise TrainingError(f"no estimator {spec!r} for {task}: expected {', '.join(makers)} or MODULE:FUNCTION")
+    if expansion != "none":
+        raise TrainingError(f"--features {expansion} is for named estimators; {spec!r} makes its own")
+    return _choose_own(spec, task)
+
+
+def _make_named(model: Estimator, needs: Needs, columns: Sequence[Column], expansion: Expansion) -> Estimator:
+    categories = sum(column.kind == "category" for column in columns)
+    if needs.codes and categories:
+        model.set_params(categorical_features=list(range(categories)))
+    return make_pipeline(model, needs, columns, expansion)
+
+
+def _choose_own(spec: str, task: Task) -> Choice:
+    module_name, _, function_name = spec.partition(":")
     try:
         estimator = getattr(importlib.import_module(module_name), function_name)()
         if not isinstance(estimator, type) and hasattr(estimator, "get_params"):
@@ -56,11 +125,8 @@ def choose_estimator(spec: str) -> Choice:
         raise TrainingError(f"estimator {spec!r} cannot be made: {type(error).__name__}: {error}") from error
     if isinstance(estimator, type):
         raise TrainingError(f"estimator {spec!r} gives the class {estimator.__name__}: expected an object of it")
-    lacking = [
-        method
-        for method in ("fit", "predict", "predict_proba", "get_params", "set_params")
-        if not hasattr(estimator, method)
-    ]
+    needed = ["fit", "predict", *["predict_proba"] * (task == "classification"), "get_params", "set_params"]
+    lacking = [method for method in needed if not hasattr(estimator, method)]
     if lacking:
         raise TrainingError(f"estimator {spec!r} is a {type(estimator).__name__} without {', '.join(lacking)}")
     return Choice(spec, re.sub(r"[^a-z0-9_]+", "_", function_name.lower()), estimator)

@@ -1,9 +1,21 @@
-"""Labels and a fitted estimator's answers -> Metrics, accuracy first; knows nothing of runs or files."""
+"""Known targets and a fitted estimator's answers -> Metrics; definitions are scikit-learn's of the same names.
+
+It knows nothing of runs or files.
+"""
 
 import attrs
 import pandas as pd
-from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    log_loss,
+    mean_absolute_error,
+    precision_recall_fscore_support,
+    r2_score,
+    root_mean_squared_error,
+)
 
+from training.dataset import Task
 from training.estimators import Estimator
 
 
@@ -27,8 +39,8 @@ class ClassMetrics:
 
 
 @attrs.frozen
-class Metrics:
-    """How well an estimator answers a set of rows; definitions are scikit-learn's of the same names.
+class ClassifierMetrics:
+    """How well a classifier answers a set of rows.
 
     Attributes:
         accuracy: Share of rows answered right (0 to 1).
@@ -43,12 +55,36 @@ class Metrics:
     confusion: tuple[tuple[int, ...], ...]
 
 
-def evaluate(estimator: Estimator, features: pd.DataFrame, target: pd.Series) -> Metrics:
-    """Asks a fitted estimator about rows whose labels are known."""
-    labels = list(estimator.classes_)
+@attrs.frozen
+class RegressorMetrics:
+    """How well a regressor answers a set of rows.
+
+    Attributes:
+        r2: Share of the target's variance that is explained (1 at most).
+        mean_absolute_error: In the target's unit.
+        root_mean_squared_error: In the target's unit.
+    """
+
+    r2: float
+    mean_absolute_error: float
+    root_mean_squared_error: float
+
+
+Metrics = ClassifierMetrics | RegressorMetrics
+
+
+def evaluate(estimator: Estimator, task: Task, features: pd.DataFrame, target: pd.Series) -> Metrics:
+    """Asks a fitted estimator about rows whose targets are known."""
     answers = estimator.predict(features)
+    if task == "regression":
+        return RegressorMetrics(
+            r2=float(r2_score(target, answers)),
+            mean_absolute_error=float(mean_absolute_error(target, answers)),
+            root_mean_squared_error=float(root_mean_squared_error(target, answers)),
+        )
+    labels = list(estimator.classes_)
     scores = precision_recall_fscore_support(target, answers, labels=labels, zero_division=0.0)
-    return Metrics(
+    return ClassifierMetrics(
         accuracy=float(accuracy_score(target, answers)),
         log_loss=float(log_loss(target, estimator.predict_proba(features), labels=labels)),
         classes=tuple(

@@ -2,14 +2,14 @@
 
 A run is begun, and later finished or failed, each in a transaction of its own. A trainer holds a lock on its run's
 folder for as long as it lives; the kernel lets go of it however the trainer ends, so a run whose trainer was killed is
-found out and marked as failed. It knows nothing of tables or estimators.
+found out and marked as failed. It knows nothing of what a table holds, or of estimators.
 """
 
 import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,11 +17,15 @@ from typing import Any, Literal
 
 import attrs
 
+from training.columns import Kind
+from training.dataset import Task
 from training.errors import TrainingError
 
 Status = Literal["running", "finished", "failed"]
 
 BUSY_TIMEOUT_S = 30
+SCORES: Mapping[Task, Literal["accuracy", "r2"]] = {"classification": "accuracy", "regression": "r2"}
+"""The metric by which runs are compared."""
 _ABANDONED = "the trainer ended before it had finished"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
@@ -33,6 +37,8 @@ CREATE TABLE IF NOT EXISTS runs (
     dataset TEXT NOT NULL,
     dataset_sha256 TEXT NOT NULL,
     target TEXT NOT NULL,
+    task TEXT NOT NULL CHECK (task IN ('classification', 'regression')),
+    columns TEXT NOT NULL,
     rows INTEGER NOT NULL,
     estimator TEXT NOT NULL,
     parameters TEXT NOT NULL,
@@ -45,8 +51,20 @@ CREATE TABLE IF NOT EXISTS runs (
     test_accuracy REAL,
     metrics TEXT,
     duration_s REAL,
-    CHECK (status != 'finished' OR (train_accuracy + test_accuracy + duration_s IS NOT NULL
-        AND metrics IS NOT NULL AND estimator_sha256 IS NOT NULL))
+    CHECK (status != 'finished' OR (duration_s + length(metrics) + length(estimator_sha256) IS NOT NULL
+        AND (task = 'regression' OR train_accuracy + test_accuracy IS NOT NULL)))
+)
+"""
+
+_GATES_SCHEMA = """
+CREATE TABLE IF NOT EXISTS gates (
+    run_id INTEGER NOT NULL REFERENCES runs (id),
+    checked_at TEXT NOT NULL,
+    name TEXT NOT NULL,
+    passed INTEGER NOT NULL CHECK (passed IN (0, 1)),
+    found REAL,
+    "limit" REAL,
+    text TEXT NOT NULL
 )
 """
 
@@ -59,6 +77,8 @@ class Plan:
         dataset: The dataset's name.
         dataset_sha256: SHA-256 (hex) of the rows used.
         target: The column to learn.
+        task: What is to be learned of it.
+        columns: The kind of each column, by name.
         rows: How many rows there are.
         estimator: What was asked for: a name, or ``module:function``.
         estimator_name: The first part of the model's name.
@@ -72,6 +92,8 @@ class Plan:
     dataset: str
     dataset_sha256: str
     target: str
+    task: Task
+    columns: dict[str, Kind]
     rows: int
     estimator: str
     estimator_name: str
@@ -95,6 +117,8 @@ class Run:
         dataset: The dataset's name.
         dataset_sha256: SHA-256 (hex) of the rows used.
         target: The column that was learned.
+        task: What was learned of it.
+        columns: The kind of each column, by name.
         rows: How many rows there were.
         estimator: What was asked for: a name, or ``module:function``.
         parameters: The estimator's parameters.
@@ -103,8 +127,8 @@ class Run:
         python: Version of Python.
         scikit_learn: Version of scikit-learn.
         estimator_sha256: SHA-256 (hex) of the estimator's file.
-        train_accuracy: Share of training rows answered right (0 to 1).
-        test_accuracy: Share of held-out rows answered right (0 to 1).
+        train_accuracy: Share of training rows answered right (0 to 1); none of a regressor.
+        test_accuracy: Share of held-out rows answered right (0 to 1); none of a regressor.
         metrics: All metrics, by ``train`` and ``test``.
         duration_s: How long it took.
     """
@@ -117,6 +141,8 @@ class Run:
     dataset: str
     dataset_sha256: str
     target: str
+    task: Task
+    columns: dict[str, Kind]
     rows: int
     estimator: str
     parameters: dict[str, Any]
@@ -129,6 +155,13 @@ class Run:
     test_accuracy: float | None
     metrics: dict[str, Any] | None
     duration_s: float | None
+
+    def score(self, side: str) -> float | None:
+        """Gives how well it answers the rows of a side, ``train`` or ``test``: its accuracy, or a regressor's R²."""
+        if self.metrics is None:
+            return None
+        score: float = self.metrics[side][SCORES[self.task]]
+        return score
 
 
 class RunLog:
@@ -181,7 +214,7 @@ class RunLog:
         Raises:
             TrainingError: If the run is not running.
         """
-        accuracies = (metrics["train"]["accuracy"], metrics["test"]["accuracy"])
+        accuracies = (metrics["train"].get("accuracy"), metrics["test"].get("accuracy"))
         with self._transaction() as database:
             changed = database.execute(
                 "UPDATE runs SET status = 'finished', estimator_sha256 = ?, train_accuracy = ?, test_accuracy = ?,"
@@ -195,6 +228,29 @@ class RunLog:
         """Marks a running run as failed."""
         with self._transaction() as database:
             _fail(database, run_id, reason, duration_s)
+
+    def note_gates(self, run_id: int, gates: Sequence[Mapping[str, Any]]) -> None:
+        """Notes what the gates before publication found.
+
+        Args:
+            run_id: The run that was to be published.
+            gates: The columns of the table ``gates`` by name, for each of them.
+        """
+        facts = {"run_id": run_id, "checked_at": datetime.now(UTC).isoformat(timespec="seconds")}
+        with self._transaction() as database:
+            database.execute(_GATES_SCHEMA)
+            database.executemany(
+                "INSERT INTO gates VALUES (:run_id, :checked_at, :name, :passed, :found, :limit, :text)",
+                [{**facts, **gate} for gate in gates],
+            )
+
+    def list_gates(self, run_id: int) -> "list[dict[str, Any]]":
+        """Gives what the gates before publication found for a run, the oldest first, by column."""
+        with self._transaction() as database:
+            database.execute(_GATES_SCHEMA)
+            database.row_factory = sqlite3.Row
+            found = database.execute("SELECT * FROM gates WHERE run_id = ? ORDER BY rowid", (run_id,))
+            return [dict(row) for row in found]
 
     def find(self, run_id: int) -> Run:
         """Gives one run.
@@ -227,8 +283,25 @@ class RunLog:
             database.execute("BEGIN IMMEDIATE")
             # In every transaction: a first one that was cut off has left a database without the table.
             database.execute(_SCHEMA)
+            _migrate(database)
             yield database
             database.execute("COMMIT")
+
+
+def _migrate(database: sqlite3.Connection) -> None:
+    """Brings a log from before there were tasks to the schema of today, in the transaction that found it."""
+    found = [name for _, name, *_ in database.execute("PRAGMA table_info(runs)")]
+    if "task" in found:
+        return
+    database.execute("ALTER TABLE runs RENAME TO old_runs")
+    database.execute(_SCHEMA)
+    names = ", ".join(found)
+    copied = f"INSERT INTO runs ({names}, task, columns) SELECT {names}, 'classification', '{{}}' FROM old_runs"  # noqa: S608  the names are the table's own
+    database.execute(copied)
+    database.execute(
+        "UPDATE sqlite_sequence SET seq = (SELECT seq FROM sqlite_sequence WHERE name = 'old_runs') WHERE name = 'runs'"
+    )
+    database.execute("DROP TABLE old_runs")
 
 
 def _insert(database: sqlite3.Connection, plan: Plan) -> int:
@@ -236,6 +309,7 @@ def _insert(database: sqlite3.Connection, plan: Plan) -> int:
     name = facts.pop("estimator_name")
     facts |= {
         "parameters": json.dumps(plan.parameters),
+        "columns": json.dumps(plan.columns),
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "status": "running",
         "model": "",
@@ -273,6 +347,6 @@ def _is_locked(folder: Path) -> bool:
 
 def _to_run(row: sqlite3.Row) -> Run:
     facts = dict(row)
-    for name in ("parameters", "metrics"):
+    for name in ("parameters", "columns", "metrics"):
         facts[name] = json.loads(facts[name]) if facts[name] is not None else None
     return Run(**facts)

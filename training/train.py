@@ -11,12 +11,15 @@ from training.artifacts import save_artifacts
 from training.dataset import Dataset
 from training.errors import TrainingError
 from training.estimators import Choice, seed_estimator
+from training.folds import score_in_folds
 from training.metrics import Metrics, evaluate
 from training.runlog import Plan, Run, RunLog
 from training.split import Split, split_rows
 
 
-def train(dataset: Dataset, choice: Choice, *, seed: int, test_share: float, data_dir: Path) -> Run:
+def train(  # noqa: PLR0913  each says one thing of the run
+    dataset: Dataset, choice: Choice, *, seed: int, test_share: float, data_dir: Path, in_folds: bool = False
+) -> Run:
     """Trains, evaluates, saves and logs.
 
     Args:
@@ -25,6 +28,7 @@ def train(dataset: Dataset, choice: Choice, *, seed: int, test_share: float, dat
         seed: Seed of the split, and of every random state that the estimator leaves open.
         test_share: Share of the rows to hold out, between 0 and 1.
         data_dir: Where the log and the runs' files are.
+        in_folds: Whether to cross-validate too, on the training rows.
 
     Returns:
         The finished run.
@@ -38,10 +42,13 @@ def train(dataset: Dataset, choice: Choice, *, seed: int, test_share: float, dat
     start = time.perf_counter()
     with log.begin(_plan(dataset, choice, seed, test_share)) as run_id:
         try:
-            metrics = _fit(dataset, choice, split)
+            folds = score_in_folds(choice.estimator, dataset, split.train, seed) if in_folds else None
+            metrics = {side: attrs.asdict(of) for side, of in _fit(dataset, choice, split).items()}
+            if folds is not None:
+                metrics["folds"] = attrs.asdict(folds)
             sha256 = save_artifacts(log.folder(run_id), choice.estimator, dataset, split.held_out)
             duration_s = time.perf_counter() - start
-            log.finish(run_id, {side: attrs.asdict(of) for side, of in metrics.items()}, sha256, duration_s)
+            log.finish(run_id, metrics, sha256, duration_s)
         except BaseException as error:
             log.fail(run_id, f"{type(error).__name__}: {error}", time.perf_counter() - start)
             if not isinstance(error, Exception):
@@ -55,6 +62,8 @@ def _plan(dataset: Dataset, choice: Choice, seed: int, test_share: float) -> Pla
         dataset=dataset.name,
         dataset_sha256=dataset.sha256(),
         target=str(dataset.target.name),
+        task=dataset.task,
+        columns=dataset.kinds(),
         rows=len(dataset.target),
         estimator=choice.spec,
         estimator_name=choice.name,
@@ -75,6 +84,6 @@ def _fit(dataset: Dataset, choice: Choice, split: Split) -> dict[str, Metrics]:
     sides = {"train": list(split.train), "test": list(split.held_out)}
     choice.estimator.fit(dataset.features.iloc[sides["train"]], dataset.target.iloc[sides["train"]])
     return {
-        side: evaluate(choice.estimator, dataset.features.iloc[rows], dataset.target.iloc[rows])
+        side: evaluate(choice.estimator, dataset.task, dataset.features.iloc[rows], dataset.target.iloc[rows])
         for side, rows in sides.items()
     }

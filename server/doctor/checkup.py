@@ -9,11 +9,10 @@ from server.desk import open_desk
 from server.doctor.report import Refused, Replay, Served
 from server.errors import CorollaError
 from server.host import read_resident_bytes
-from server.manifest import GoldenRow, Manifest
+from server.manifest import Manifest
 from server.repository import MODEL_FILE, list_versions, read_package
 from server.session import Session
 from server.settings import Settings
-from server.signature import Answer
 from server.trust import TrustedKeys
 
 
@@ -68,12 +67,14 @@ def replay(manifest: Manifest, session: Session) -> Replay:
     codec = Codec(manifest.signature, manifest.model_name)
     rows = [codec.decode_row(known.to_request()) for known in manifest.golden]
     alone = [answer for row in rows for answer in session.run([row])]
-    together = session.run(rows)
+    pairs_alone, pairs_together = (
+        list(zip(manifest.golden, answers, strict=True)) for answers in (alone, session.run(rows))
+    )
     return Replay(
         rows=len(rows),
-        flips_alone=_count_flips(manifest.golden, alone),
-        flips_together=_count_flips(manifest.golden, together),
-        max_difference=max(_largest_difference(manifest.golden, answers) for answers in (alone, together)),
+        flips_alone=sum(known.is_flipped(answer) for known, answer in pairs_alone),
+        flips_together=sum(known.is_flipped(answer) for known, answer in pairs_together),
+        max_difference=max(known.difference(answer) for known, answer in (*pairs_alone, *pairs_together)),
         tolerance=manifest.parity.tolerance,
     )
 
@@ -108,15 +109,3 @@ def _examine(models_dir: Path, settings: Settings, room_bytes: int, model: Model
         on_worker=limits.on_worker,
         why=desk.metrics.coalescing[1],
     )
-
-
-def _count_flips(golden: tuple[GoldenRow, ...], answers: list[Answer]) -> int:
-    return sum(answer.label != known.output for known, answer in zip(golden, answers, strict=True))
-
-
-def _largest_difference(golden: tuple[GoldenRow, ...], answers: list[Answer]) -> float:
-    pairs = (
-        zip(known.probabilities, answer.probabilities, strict=True)
-        for known, answer in zip(golden, answers, strict=True)
-    )
-    return max(abs(expected - got) for pair in pairs for expected, got in pair)

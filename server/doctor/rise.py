@@ -9,6 +9,7 @@ from server.doctor.child import Child
 from server.doctor.openloop import OpenLoop, Outcome, Question
 from server.doctor.report import Step
 from server.host import read_throttled_s
+from server.signature import Answer
 
 STEP_S = 1.0
 WARM_UP_S = 0.3
@@ -120,4 +121,6 @@ def _make_question(model: Model, index: int) -> Question:
         f"POST /{model.manifest.name}/predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
         f"content-length: {len(body)}\r\n\r\n"
     )
-    return Question(head.encode() + body, model.codec.known_answers[known.output])
+    answer = model.codec.encode_answer(Answer(known.output, known.probabilities), probabilities=False)
+    tolerance = model.manifest.parity.tolerance * known.scale if model.manifest.signature.is_regressor else None
+    return Question(head.encode() + body, answer, tolerance)

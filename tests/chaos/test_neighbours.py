@@ -119,8 +119,8 @@ def encode(row: Row) -> bytes:
 
 def draw_rows(signature: Signature, count: int, random: np.random.Generator) -> pd.DataFrame:
     """Draws rows within the range that was trained on, in ten-thousandths of a unit."""
-    least = [feature.minimum for feature in signature.features]
-    most = [feature.maximum for feature in signature.features]
+    least = [feature.quantiles[0] for feature in signature.features]
+    most = [feature.quantiles[-1] for feature in signature.features]
     drawn = random.uniform(least, most, (count, len(least))).round(4)
     return pd.DataFrame(drawn, columns=[feature.name for feature in signature.features])
 

@@ -1,18 +1,19 @@
 """What tests of convert need: the Iris run's estimator and session, and a publication that is ready to go out."""
 
-import hashlib
 from pathlib import Path
 
 import attrs
 import pytest
 
 from convert.export import Compiled
-from convert.golden import choose_golden_rows
-from convert.parity import Certificate
+from convert.ladder import Rung
+from convert.parity import Proof, prove
 from convert.publish import Publication
+from convert.questions import Questions
 from server.repository import MODEL_FILE
 from server.session import Session
 from tests.conftest import IRIS_CSV, Workshop
+from tests.convert.tables import Specimen, make_specimen, mixed_table, questions_of
 from training.artifacts import Artifacts, load_artifacts
 from training.cli import main as training_main
 from training.dataset import Dataset
@@ -69,6 +70,18 @@ def scaled():
 """
 
 
+@pytest.fixture(autouse=True)
+def plain_reports(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draws no plots where a test publishes: that takes longer than all the rest, and has tests of its own."""
+    if "real_reports" not in request.fixturenames:
+        monkeypatch.setattr("convert.cli.make_report", lambda *_arguments: b"<!doctype html>")
+
+
+@pytest.fixture
+def real_reports() -> None:
+    """Has a test publish with the report that a user gets."""
+
+
 @pytest.fixture
 def left(iris_workshop: Workshop) -> Artifacts:
     """What the Iris run left, read anew: a test may change the estimator."""
@@ -91,17 +104,36 @@ def session(compiled: Compiled) -> Session:
     return Session(compiled.model, compiled.signature)
 
 
+@pytest.fixture(scope="session")
+def proof(iris_workshop: Workshop, compiled: Compiled, iris: Dataset) -> Proof:
+    """That the Iris model answers the table's own rows as the estimator does."""
+    left = load_artifacts(iris_workshop.data_dir / "runs" / "1", RunLog(iris_workshop.data_dir).find(1))
+    return prove(left.estimator, compiled, (Questions("known", iris.features),))
+
+
 @pytest.fixture
-def publication(iris_workshop: Workshop, compiled: Compiled, estimator: Estimator, iris: Dataset) -> Publication:
+def publication(iris_workshop: Workshop, compiled: Compiled, proof: Proof) -> Publication:
     manifest = iris_workshop.manifest()
     return Publication(
         name="iris",
         model_name=manifest.model_name,
         compiled=compiled,
-        certificate=Certificate(hashlib.sha256(compiled.model).hexdigest(), manifest.parity, worst=()),
-        golden=choose_golden_rows(estimator, iris.features),
+        certificate=proof.certificate,
+        rungs=(Rung("float32", None),),
+        golden=proof.golden,
         run=manifest.run,
     )
+
+
+@pytest.fixture
+def questions(estimator: Estimator, iris: Dataset) -> tuple[Questions, ...]:
+    return questions_of(estimator, iris)
+
+
+@pytest.fixture
+def regressor() -> Specimen:
+    """A regressor of a table of every kind of column."""
+    return make_specimen(mixed_table(None), "ridge")
 
 
 @attrs.frozen
@@ -120,3 +152,9 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     (tmp_path / "convert_own_module.py").write_text(OWN_MODULE)
     monkeypatch.syspath_prepend(str(tmp_path))
     return Bench(tmp_path / "data", tmp_path / "models")
+
+
+@pytest.fixture
+def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draws a few rows in range, not twenty thousand, where a test is about something else."""
+    monkeypatch.setattr("convert.questions.GENERATED_ROWS", 50)

@@ -31,7 +31,14 @@ from tests.fakes import DiskNotes
 from tests.forked import end, fork, fork_with_little_disk
 from tests.server_process import ROOT
 
-IRIS_FILES = ("manifest.json", "manifest.json.sha256", "manifest.sig", "model.onnx")
+IRIS_FILES = (
+    "manifest.json",
+    "manifest.json.sha256",
+    "manifest.sig",
+    "certificate.json",
+    "model.onnx",
+    "report.html",
+)
 
 
 def tree(folder: Path) -> dict[str, bytes | None]:
@@ -286,10 +293,10 @@ def test_members_are_those_of_the_sums_each_once_and_in_their_order(
     members = journey.members()
     *others, last = members
     swapped = [*others[:-1], last, others[-1]]
-    assert "expected the member models/iris/1/manifest.sig, got" in refuses(pack({n: members[n] for n in swapped}))
-    assert "expected the member models/iris/1/model.onnx, got the end" in refuses(pack({n: members[n] for n in others}))
+    assert f"expected the member {others[-1]}, got" in refuses(pack({n: members[n] for n in swapped}))
+    assert f"expected the member {last}, got the end" in refuses(pack({n: members[n] for n in others}))
     twice = pack(members)[: -len(END)] + pack({last: members[last]})
-    assert "expected no more members than SHA256SUMS has, got 'models/iris/1/model.onnx'" in refuses(twice)
+    assert f"expected no more members than SHA256SUMS has, got {last!r}" in refuses(twice)
     assert "expected no more members than SHA256SUMS has, got 'more'" in refuses(pack({**members, "more": b""}))
     assert "is not what was signed" in refuses(pack({**members, last: members[last] + b"\n"}))
     assert "expected the member SHA256SUMS, got the end" in refuses(END)

@@ -45,9 +45,10 @@ def set_fact(value: object, *path: str | int) -> Callable[[Facts], None]:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (set_fact(2, "format"), "expected format 1, got 2"),
-        (set_fact(1, "parity", "label_mismatches"), "expected a parity that passed within 0.001, got Parity("),
-        (set_fact(2e-5, "parity", "max_probability_difference"), "expected a parity that passed within 0.001, got "),
+        (set_fact(1, "format"), "expected format 2, got 1"),
+        (set_fact(1, "parity", "label_mismatches"), "expected figures that agree with each other, got Parity("),
+        (set_fact(1, "parity", "mismatches"), "expected figures that agree with each other, got Parity("),
+        (set_fact(2e-5, "parity", "max_difference"), "expected figures that agree with each other, got Parity("),
         (set_fact(0.0011, "parity", "tolerance"), "expected a parity that passed within 0.001, got Parity("),
         (set_fact("Iris-nova", "golden", 3, "output"), f"expected golden rows with the labels {LABELS}, got "),
         (set_fact([0.5, 0.5], "golden", 11, "probabilities"), f"expected golden rows with the labels {LABELS}, got "),
@@ -83,19 +84,19 @@ def test_facts_that_disagree_are_not_read(manifest: Manifest, change: Callable[[
 
 def test_facts_that_disagree_are_not_written_either(manifest: Manifest) -> None:
     with pytest.raises(ValueError, match=r"^expected a parity that passed within 0\.001, got "):
-        attrs.evolve(manifest, parity=attrs.evolve(manifest.parity, label_mismatches=1))
+        attrs.evolve(manifest, parity=attrs.evolve(manifest.parity, label_mismatches=1, mismatches=1))
     with pytest.raises(ValueError, match=r"^expected golden rows with the labels "):
         attrs.evolve(manifest, golden=(attrs.evolve(manifest.golden[0], probabilities=()),))
 
 
 def test_the_largest_tolerance_is_one_that_is_taken(manifest: Manifest) -> None:
-    parity = attrs.evolve(manifest.parity, tolerance=MAX_TOLERANCE, max_probability_difference=MAX_TOLERANCE)
+    parity = attrs.evolve(manifest.parity, tolerance=MAX_TOLERANCE, max_difference=MAX_TOLERANCE)
     assert Manifest.from_json(attrs.evolve(manifest, parity=parity).to_json()).parity == parity
 
 
 @pytest.mark.parametrize("count", [0, 3, 5])
 def test_a_signature_has_as_many_features_as_its_input_has_columns(manifest: Manifest, count: int) -> None:
-    features = tuple(Feature(str(n), "number", nullable=False, minimum=0, maximum=1) for n in range(count))
+    features = tuple(Feature(str(n), "number", nullable=False, quantiles=(0, 0, 0, 1, 1)) for n in range(count))
     whole = manifest.signature
     with pytest.raises(ValueError, match=r"^(expected the shapes|Length of 'features')"):
         Signature(inputs=whole.inputs, outputs=whole.outputs, features=features, labels=whole.labels)

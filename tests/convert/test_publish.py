@@ -2,18 +2,23 @@
 
 import hashlib
 import itertools
+import json
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import attrs
+import msgspec
 import pytest
 
-import convert.cli
 from convert.errors import ConvertError
-from convert.publish import TOOLS, Publication, check_name, publish
+from convert.export import Compiled
+from convert.ladder import Rung
+from convert.parity import Certificate
+from convert.publish import CERTIFICATE_FILE, TOOLS, Publication, check_name, publish
 from server.errors import RefusedError
-from server.repository import MODEL_FILE, list_versions, read_package
+from server.manifest import FORMAT
+from server.repository import MODEL_FILE, REPORT_FILE, list_versions, read_package, read_report
 from tests.conftest import Workshop
 from tests.fakes import DiskNotes
 from tests.forked import CONTEXT, end, fork_with_little_disk
@@ -38,9 +43,13 @@ def test_a_published_version_is_whole_and_tells_where_it_comes_from(
     package = read_package(models_dir / "iris" / "1", "iris", 1)
     assert package.model == publication.compiled.model
     manifest = package.manifest
-    assert (manifest.format, manifest.name, manifest.version, manifest.model_name) == (1, "iris", 1, "log_reg_1")
+    assert (manifest.format, manifest.name, manifest.version, manifest.model_name) == (FORMAT, "iris", 1, "log_reg_1")
     assert manifest.created_at.endswith("+00:00")
-    assert manifest.files == {MODEL_FILE: hashlib.sha256(package.model).hexdigest()}
+    certificate = (models_dir / "iris" / "1" / CERTIFICATE_FILE).read_bytes()
+    assert manifest.files == {
+        MODEL_FILE: hashlib.sha256(package.model).hexdigest(),
+        CERTIFICATE_FILE: hashlib.sha256(certificate).hexdigest(),
+    }
     assert manifest.signature == publication.compiled.signature
     assert manifest.parity == publication.certificate.parity
     assert manifest.run == iris_workshop.manifest().run
@@ -48,9 +57,39 @@ def test_a_published_version_is_whole_and_tells_where_it_comes_from(
     assert manifest.tools.keys() == set(TOOLS)
 
 
+def test_the_certificate_is_there_to_be_read_with_all_its_figures(publication: Publication, models_dir: Path) -> None:
+    rungs = (Rung("float32", "3 of 300 rows differ"), Rung("float64", None))
+    folder = publish(models_dir, attrs.evolve(publication, rungs=rungs))
+    content = (folder / CERTIFICATE_FILE).read_bytes()
+    record = json.loads(content)
+    assert record.items() >= json.loads(msgspec.json.encode(publication.certificate)).items()
+    assert record["rungs"] == [
+        {"precision": "float32", "fault": "3 of 300 rows differ"},
+        {"precision": "float64", "fault": None},
+    ]
+    assert record["parity"]["rows"] == sum(compared["rows"] for compared in record["compared"]) == 300
+    assert len(record["worst"]) == 5
+    assert content.startswith(b'{\n  "model_sha256": "')
+
+
+def test_a_certificate_that_was_changed_makes_the_version_unsound(publication: Publication, models_dir: Path) -> None:
+    folder = publish(models_dir, publication)
+    content = (folder / CERTIFICATE_FILE).read_bytes()
+    (folder / CERTIFICATE_FILE).write_bytes(content.replace(b'"mismatches": 0', b'"mismatches": 1', 1))
+    with pytest.raises(RefusedError, match=r"^certificate\.json is not what was published"):
+        read_package(folder, "iris", 1)
+
+
+def test_a_page_for_people_is_a_file_of_the_version_like_any_other(publication: Publication, models_dir: Path) -> None:
+    folder = publish(models_dir, attrs.evolve(publication, report=b"<!doctype html>"))
+    manifest = read_package(folder, "iris", 1).manifest
+    assert manifest.files[REPORT_FILE] == hashlib.sha256(b"<!doctype html>").hexdigest()
+    assert read_report(folder, manifest) == b"<!doctype html>"
+
+
 def test_the_manifests_sum_is_in_the_words_of_sha256sum(publication: Publication, models_dir: Path) -> None:
     files = contents(publish(models_dir, publication))
-    assert sorted(files) == ["manifest.json", "manifest.json.sha256", "model.onnx"]
+    assert sorted(files) == ["certificate.json", "manifest.json", "manifest.json.sha256", "model.onnx"]
     digest = hashlib.sha256(files["manifest.json"]).hexdigest()
     assert files["manifest.json.sha256"].decode() == f"{digest}  manifest.json\n"
 
@@ -78,7 +117,7 @@ def test_a_place_that_is_taken_by_something_else_is_not_overwritten(publication:
 
 def test_a_model_that_is_not_proven_is_not_published(publication: Publication, models_dir: Path) -> None:
     certificate = publication.certificate
-    failed = attrs.evolve(certificate, parity=attrs.evolve(certificate.parity, label_mismatches=1))
+    failed = attrs.evolve(certificate, parity=attrs.evolve(certificate.parity, label_mismatches=1, mismatches=1))
     with pytest.raises(ConvertError, match=r"^a model whose parity is not proven is not published$"):
         publish(models_dir, attrs.evolve(publication, certificate=failed))
     assert not models_dir.exists()
@@ -115,7 +154,7 @@ def unloadable(publication: Publication) -> Publication:
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (relabelled, "golden row 11 is not answered on this host as the estimator answered it"),
+        (relabelled, "golden row {last} is not answered on this host as the estimator answered it"),
         (shifted, "golden row 0 is not answered on this host as the estimator answered it"),
         (misnamed, "its golden rows cannot be replayed: "),
         (unloadable, "onnxruntime cannot load the model: "),
@@ -126,7 +165,7 @@ def test_a_version_that_the_server_would_refuse_never_leaves_its_staging(
 ) -> None:
     with pytest.raises(RefusedError) as refusal:
         publish(models_dir, spoil(publication))
-    assert str(refusal.value).startswith(reason)
+    assert str(refusal.value).startswith(reason.format(last=len(publication.golden) - 1))
     assert [path.name for path in (models_dir / "iris").iterdir()] == [".staging"]
     assert list_versions(models_dir) == {}
     assert publish(models_dir, publication) == models_dir / "iris" / "1"
@@ -138,8 +177,8 @@ def test_a_version_takes_its_place_when_all_of_it_is_on_the_disk(
 ) -> None:
     notes = DiskNotes(monkeypatch, models_dir)
     files = contents(publish(models_dir, publication))
-    assert set(notes.steps[:3]) == {f"fsync iris/.staging/{file}" for file in files}
-    assert notes.steps[3:] == ["fsync iris/.staging", "rename iris/.staging iris/1", "fsync iris", "fsync ."]
+    assert set(notes.steps[:4]) == {f"fsync iris/.staging/{file}" for file in files}
+    assert notes.steps[4:] == ["fsync iris/.staging", "rename iris/.staging iris/1", "fsync iris", "fsync ."]
     assert {file: notes.synced_bytes[f"iris/.staging/{file}"] for file in files} == {
         file: len(content) for file, content in files.items()
     }
@@ -185,26 +224,42 @@ def test_publishers_at_once_get_numbers_of_their_own_and_every_version_is_whole(
         assert package.manifest.golden == publication.golden
 
 
-def convert_iris(workshop: Workshop) -> Sequence[str]:
-    return ["1", "--data-dir", str(workshop.data_dir), "--models-dir", str(workshop.models_dir)]
+def publish_again(arguments: Sequence[str]) -> int:
+    """Publishes the first version of Iris once more, as the next."""
+    models_dir = Path(arguments[0])
+    package = read_package(models_dir / "iris" / "1", "iris", 1)
+    manifest = package.manifest
+    certificate = (models_dir / "iris" / "1" / CERTIFICATE_FILE).read_bytes()
+    publication = Publication(
+        name="iris",
+        model_name=manifest.model_name,
+        compiled=Compiled(package.model, manifest.signature),
+        certificate=msgspec.json.decode(certificate, type=Certificate),
+        rungs=(Rung("float32", None),),
+        golden=manifest.golden,
+        run=manifest.run,
+    )
+    publish(models_dir, publication)
+    return 0
 
 
-@pytest.mark.parametrize("file", [MODEL_FILE, "manifest.json"])
+@pytest.mark.parametrize("file", [MODEL_FILE, CERTIFICATE_FILE, "manifest.json"])
 @pytest.mark.parametrize(
     ("deadly", "exit_code"), [(False, 1), (True, -signal.SIGXFSZ)], ids=["disk is full", "publisher is killed"]
 )
 def test_a_publication_cut_off_amid_a_file_leaves_no_version_and_the_next_clears_up(
     workshop: Workshop, file: str, exit_code: int, *, deadly: bool
 ) -> None:
+    arguments = (str(workshop.models_dir),)
     before = contents(workshop.models_dir)
     file_bytes = len(before[f"iris/1/{file}"]) - 100
-    publisher = fork_with_little_disk(convert.cli.main, *convert_iris(workshop), file_bytes=file_bytes, deadly=deadly)
+    publisher = fork_with_little_disk(publish_again, *arguments, file_bytes=file_bytes, deadly=deadly)
     assert end(publisher) == exit_code
     after = contents(workshop.models_dir)
     assert len(after[f"iris/.staging/{file}"]) == file_bytes
     assert {path: content for path, content in after.items() if ".staging" not in path} == before
     assert list_versions(workshop.models_dir) == {"iris": [1]}
-    assert convert.cli.main(convert_iris(workshop)) == 0
+    assert publish_again(arguments) == 0
     assert list_versions(workshop.models_dir) == {"iris": [2, 1]}
     assert read_package(workshop.models_dir / "iris" / "2", "iris", 2).manifest.version == 2
     assert not (workshop.models_dir / "iris" / ".staging").exists()

@@ -53,10 +53,12 @@ def test_a_signed_version_is_loaded_by_those_who_trust_the_key(signed: Workshop,
     assert load_model(signed.version_dir, "iris", 1, threads=1, trusted=key.trusted).manifest == signed.manifest()
     assert not sign_version(signed.models_dir, IRIS_1, key)
     assert sorted(path.name for path in signed.version_dir.iterdir()) == [
+        "certificate.json",
         "manifest.json",
         "manifest.json.sha256",
         "manifest.sig",
         "model.onnx",
+        "report.html",
     ]
 
 

@@ -1,14 +1,26 @@
 """One real server for every test that only asks."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
+import attrs
 import httpx
 import pytest
 
+from server.signature import Label
 from tests.conftest import Workshop
 from tests.container_process import serving_in_container
+from tests.server.typed_model import typed_manifest, typed_model
 from tests.server_process import ServerProcess, serving
+from tests.slow_model import write_version
+
+TYPED: Mapping[str, tuple[Label, ...]] = {
+    "booleans": (False, True),
+    "wholes": (0, 1),
+    "words": ("no", "yes"),
+    "numbers": (),
+}
 
 
 @pytest.fixture(scope="session", params=[(), ("--no-lane",)], ids=["lane", "no-lane"])
@@ -24,4 +36,28 @@ def server(iris_workshop: Workshop, request: pytest.FixtureRequest) -> Iterator[
 @pytest.fixture(scope="session")
 def client(server: ServerProcess) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=server.url, timeout=30) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def typed_models(iris_workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models of features of every type, by what they answer: booleans, whole numbers, text and any numbers."""
+    folder = tmp_path_factory.mktemp("typed")
+    for name, labels in TYPED.items():
+        manifest = typed_manifest(iris_workshop.manifest(), labels, numbers="FP64" if name == "numbers" else "FP32")
+        facts = attrs.evolve(manifest, name=name, model_name=f"{name}_1")
+        write_version(folder, facts, typed_model(facts.signature))
+    return folder
+
+
+@pytest.fixture(scope="session", params=[(), ("--no-lane",)], ids=["lane", "no-lane"])
+def typed_server(typed_models: Path, request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
+    with serving(typed_models, "--max-body-bytes", "100000", *request.param) as running:
+        yield running
+        assert running.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def typed_client(typed_server: ServerProcess) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=typed_server.url, timeout=30) as opened:
         yield opened

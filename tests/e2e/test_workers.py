@@ -12,6 +12,7 @@ import pytest
 
 from server.repository import MODEL_FILE
 from tests.conftest import IRIS_ROW, Workshop
+from tests.server.typed_model import GOLDEN
 from tests.server_process import STOP_S, ServerProcess, read_log, serving, start, wait_for
 
 WORKERS = 2
@@ -36,6 +37,21 @@ def test_all_workers_answer_and_any_of_them_tells_what_all_have_counted(server: 
         assert response.json() == {"output": "Iris-virginica", "model_name": "log_reg_1"}
     wait_for("the count of both", lambda: server.metric("corolla_requests_total") == 40)
     assert server.stop() == 0
+
+
+def test_unseen_categories_of_all_workers_are_counted_together(typed_models: Path) -> None:
+    strange = {**GOLDEN[0], "c": "violet"}
+    with serving(typed_models, "--workers", str(WORKERS)) as server:
+        wait_for("all workers", lambda: len(workers_of(server)) == WORKERS)
+        for _ in range(20):
+            for row in (strange, GOLDEN[0]):
+                # A connection of its own each time, so that both workers are asked.
+                assert httpx.post(f"{server.url}/words/predict", json=row).status_code == 200
+        wait_for("the count of both", lambda: server.metric("corolla_unseen_categories_total") == 20)
+        wait_for("the rows of both", lambda: server.metric("corolla_rows_total") == 40)
+        told = httpx.get(f"{server.url}/metrics").text
+        assert 'corolla_unseen_categories_total{feature="c",model="numbers"} 0.0' in told
+        assert server.stop() == 0
 
 
 def test_workers_do_not_outlive_the_one_that_watches_over_them(server: ServerProcess) -> None:

@@ -13,11 +13,16 @@ import msgspec
 import pytest
 
 from server.catalog import _agrees, load_catalog, load_model
+from server.desk import open_desk
 from server.errors import NoSoundVersionError, RefusedError
 from server.manifest import GoldenRow, Manifest
 from server.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE, list_versions
-from server.signature import Answer
+from server.settings import Settings
+from server.signature import Answer, Feature, Label
 from tests.conftest import Workshop
+from tests.server.signatures import signature_of
+from tests.server.typed_model import FEATURES, GOLDEN, typed_manifest, typed_model
+from tests.slow_model import answer_golden_rows, write_version
 
 
 def seal(workshop: Workshop, manifest: bytes) -> None:
@@ -77,9 +82,10 @@ def test_a_manifest_that_cannot_be_read_is_refused(workshop: Workshop, spoil: Ca
     assert refusal(workshop).startswith("manifest.json cannot be read: ")
 
 
-def test_a_manifest_of_a_later_format_is_refused(workshop: Workshop) -> None:
-    seal(workshop, workshop.manifest().to_json().replace(b'"format": 1', b'"format": 2'))
-    assert refusal(workshop) == "manifest.json cannot be read: expected format 1, got 2"
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_manifest_of_another_format_is_refused(workshop: Workshop, number: int) -> None:
+    seal(workshop, workshop.manifest().to_json().replace(b'"format": 2', b'"format": %d' % number))
+    assert refusal(workshop) == f"manifest.json cannot be read: expected format 2, got {number}"
 
 
 @pytest.mark.parametrize(
@@ -106,11 +112,21 @@ def test_a_model_that_onnxruntime_cannot_load_is_refused(workshop: Workshop) -> 
 
 def test_a_model_that_is_not_its_signatures_is_refused(workshop: Workshop) -> None:
     signature = workshop.manifest().signature
-    renamed = attrs.evolve(signature.inputs[0], name="table")
-    reseal(workshop, signature=attrs.evolve(signature, inputs=(renamed,)))
-    assert refusal(workshop).startswith(
-        "the model's inputs are not its signature's: expected (('table', 'FP32', (-1, 4)),)"
+    wider = attrs.evolve(signature.inputs[0], datatype="FP64")
+    reseal(workshop, signature=attrs.evolve(signature, inputs=(wider,)))
+    assert refusal(workshop) == (
+        "the model's inputs are not its signature's: expected (('numbers', 'FP64', (-1, 4)),), "
+        "got (('numbers', 'FP32', (-1, 4)),)"
     )
+    renamed = attrs.evolve(signature.outputs[0], name="class")
+    reseal(workshop, signature=attrs.evolve(signature, outputs=(renamed, signature.outputs[1])))
+    assert refusal(workshop).startswith("the model's outputs are not its signature's: expected (('class', 'BYTES', ")
+
+
+def make_regressor(facts: dict[str, Any], output: Label) -> None:
+    facts["signature"].update(labels=[], outputs=[{"name": "variable", "datatype": "FP32", "shape": [-1, 1]}])
+    for known in facts["golden"]:
+        known.update(output=output, probabilities=[])
 
 
 CONTRADICTIONS = {
@@ -120,6 +136,12 @@ CONTRADICTIONS = {
         labels=["Iris-setosa", "Iris-virginica"]
     ),
     "more features than the input takes": lambda facts: facts["signature"]["inputs"][0].update(shape=[-1, 3]),
+    "an input that no session can fill": lambda facts: facts["signature"]["inputs"][0].update(datatype="INT64"),
+    "a difference beyond the tolerance and no mismatch": lambda facts: facts["parity"].update(
+        max_difference=1.0, allowed_mismatches=1
+    ),
+    "a regressor whose golden rows have labels": lambda facts: make_regressor(facts, "high"),
+    "a regressor whose golden rows are false": lambda facts: make_regressor(facts, output=False),
     "labels that are not the golden rows'": lambda facts: facts["signature"].update(labels=["a", "b", "c"]),
     "a golden row with too few probabilities": lambda facts: facts["golden"][0].update(probabilities=[1.0]),
     "a parity that failed": lambda facts: facts["parity"].update(label_mismatches=500),
@@ -227,3 +249,89 @@ def test_nothing_to_serve_is_an_error(tmp_path: Path) -> None:
 def test_a_manifest_with_a_name_that_cannot_be_a_route_is_refused(workshop: Workshop, name: str) -> None:
     with pytest.raises(RefusedError, match="name"):
         Manifest.from_json(workshop.manifest().to_json().replace(b'"name": "iris"', f'"name": "{name}"'.encode()))
+
+
+LABELS: tuple[tuple[Label, ...], ...] = ((), (False, True), (0, 1), ("no", "yes"))
+
+
+def write_typed(models_dir: Path, manifest: Manifest) -> Path:
+    """Writes a version of a typed model with these facts, and gives its folder."""
+    write_version(models_dir, manifest, typed_model(manifest.signature))
+    return models_dir / manifest.name / "1"
+
+
+@pytest.mark.parametrize("labels", LABELS, ids=str)
+def test_golden_rows_of_every_type_and_without_values_are_replayed(
+    iris_workshop: Workshop, tmp_path: Path, labels: tuple[Label, ...]
+) -> None:
+    manifest = typed_manifest(iris_workshop.manifest(), labels)
+    assert labels == () or {known.output for known in manifest.golden} == set(labels)
+    model = load_model(write_typed(tmp_path, manifest), "typed", 1, threads=1)
+    assert model.manifest.golden == manifest.golden
+    assert model.batch_invariant
+
+
+def without(changed: str) -> tuple[Feature, ...]:
+    return tuple(attrs.evolve(one, nullable=False) if one.name == changed else one for one in FEATURES)
+
+
+@pytest.mark.parametrize("name", ["i", "b", "c"])
+def test_a_golden_row_without_a_value_refuses_a_version_that_must_have_it(
+    iris_workshop: Workshop, tmp_path: Path, name: str
+) -> None:
+    whole = typed_manifest(iris_workshop.manifest(), ())
+    strict = attrs.evolve(whole.signature, features=without(name))
+    folder = write_typed(tmp_path, attrs.evolve(whole, signature=strict))
+    with pytest.raises(RefusedError, match=r"^its golden rows cannot be replayed: the row does not fit"):
+        load_model(folder, "typed", 1, threads=1)
+
+
+@pytest.mark.parametrize(
+    ("scale", "shift", "is_refused"),
+    [(1.0, 0.9e-5, False), (1.0, 1.1e-5, True), (1000.0, 0.9e-2, False), (1000.0, 1.1e-2, True), (1e-3, 1e-7, True)],
+)
+def test_a_regressors_number_is_held_against_the_tolerance_times_its_scale(
+    iris_workshop: Workshop, tmp_path: Path, scale: float, shift: float, *, is_refused: bool
+) -> None:
+    manifest = typed_manifest(iris_workshop.manifest(), (), numbers="FP64")
+    first, second = manifest.golden
+    assert manifest.parity.tolerance == 1e-5
+    shifted = attrs.evolve(second, output=float(second.output) + shift, scale=scale)
+    folder = write_typed(tmp_path, attrs.evolve(manifest, golden=(first, shifted)))
+    if is_refused:
+        with pytest.raises(RefusedError, match=r"^golden row 1 is not answered on this host as the estimator"):
+            load_model(folder, "typed", 1, threads=1)
+    else:
+        assert load_model(folder, "typed", 1, threads=1).batch_invariant
+
+
+@pytest.mark.parametrize("answer", [float("nan"), float("inf")])
+def test_a_regressors_answer_that_is_no_number_agrees_with_nothing(answer: float) -> None:
+    assert _agrees(Answer(2.0, ()), GoldenRow({}, 2.0, ()), 1e-5)
+    assert not _agrees(Answer(answer, ()), GoldenRow({}, 2.0, ()), 1e-5)
+
+
+def test_values_that_only_golden_rows_had_are_not_counted_as_unseen(iris_workshop: Workshop, tmp_path: Path) -> None:
+    manifest = typed_manifest(iris_workshop.manifest(), ())
+    odd = answer_golden_rows(
+        [{**GOLDEN[0], "c": "violet"}], manifest.signature, typed_model(signature_of(FEATURES, ()))
+    )
+    model = load_model(write_typed(tmp_path, attrs.evolve(manifest, golden=odd)), "typed", 1, threads=1)
+    desk = open_desk(model, Settings(), 10**9)
+    assert desk.codec.unseen == {"c": 0}
+    desk.codec.decode_row(odd[0].to_request())
+    assert desk.metrics.count().unseen == {"c": 1}
+
+
+def test_mismatches_that_were_accepted_are_told_at_start(
+    iris_workshop: Workshop, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = typed_manifest(iris_workshop.manifest(), ())
+    accepted = attrs.evolve(whole.parity, mismatches=3, max_difference=0.5, allowed_mismatches=4)
+    write_typed(tmp_path, whole)
+    write_typed(tmp_path, attrs.evolve(whole, name="rough", parity=accepted))
+    with caplog.at_level(logging.INFO):
+        load_catalog(tmp_path, threads=1)
+    told = {record.facts["model"]: record.facts for record in caplog.records}  # type: ignore[attr-defined]  # given as extra
+    assert told["rough"]["accepted_mismatches"] == 3
+    assert told["typed"] == {"model": "typed", "version": 1, "model_name": "typed_1"}

@@ -1,9 +1,12 @@
 """What happened is told in Prometheus's format, once each, and for all workers together."""
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.parser import text_string_to_metric_families
 
 from server.cost import Cost
 from server.metrics import STAGE_BUCKETS_US, Metrics, ModelMetrics, Tally
@@ -11,7 +14,7 @@ from server.pending import BatchReport, Limits
 
 
 def instruments(limits: Limits = Limits(256, 9, 1.0, on_worker=False), queued: int = 5) -> ModelMetrics:  # noqa: B008  a frozen value
-    return ModelMetrics(Cost(0.25, 0.5), limits, "measured", lambda: queued)
+    return ModelMetrics(Cost(0.25, 0.5), limits, "measured", lambda: queued, Counter())
 
 
 def lines(metrics: Metrics) -> set[str]:
@@ -99,3 +102,32 @@ def test_what_other_workers_counted_is_added_and_a_dead_ones_queue_is_not() -> N
             'corolla_stage_us_count{model="iris",stage="run"} 2.0',
             'corolla_queue_rows{model="iris"} 10.0',
         } <= lines(metrics)
+
+
+def unseen(metrics: Metrics) -> dict[tuple[str, str], float]:
+    """Gives how many values were unseen, by model and feature."""
+    (family,) = (
+        one
+        for one in text_string_to_metric_families(metrics.text().decode())
+        if one.name == "corolla_unseen_categories"
+    )
+    return {(sample.labels["model"], sample.labels["feature"]): sample.value for sample in family.samples}
+
+
+def test_unseen_categories_are_told_from_the_first_and_added_over_workers() -> None:
+    """A feature that nobody saw anything new of is told as 0, by one worker and by several."""
+    odd = 'say "x"\n'
+    own, other = (
+        ModelMetrics(Cost(0, 0), Limits(1, 1, 1.0, on_worker=False), "", lambda: 0, Counter({"colour": 0, odd: 0}))
+        for _ in range(2)
+    )
+    counted = own.count().unseen
+    alone, together = Metrics({"a": own}), Metrics({"a": own}, lambda: [(Metrics({"a": other}).snapshot(), False)])
+    for metrics in (alone, together):
+        assert unseen(metrics) == {("a", "colour"): 0, ("a", odd): 0}
+    counted["colour"] += 2
+    other.count().unseen["colour"] += 3
+    other.count().unseen[odd] += 1
+    assert unseen(alone) == {("a", "colour"): 2, ("a", odd): 0}
+    for _ in range(2):
+        assert unseen(together) == {("a", "colour"): 5, ("a", odd): 1}

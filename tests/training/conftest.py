@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -13,6 +14,8 @@ from tests.conftest import IRIS_CSV
 from tests.server_process import wait_for
 from training.dataset import Dataset, read_dataset
 from training.runlog import Plan
+
+Read = Callable[..., Dataset]
 
 ROOT = Path(__file__).parents[2]
 SLOW_ESTIMATOR = """
@@ -38,6 +41,8 @@ PLAN = Plan(
     dataset="iris",
     dataset_sha256="00",
     target="Species",
+    task="classification",
+    columns={"SepalLengthCm": "number", "Species": "category"},
     rows=150,
     estimator="log_reg",
     estimator_name="log_reg",
@@ -60,6 +65,22 @@ class SlowTrainer:
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     return tmp_path / "data"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return tmp_path / "table.csv"
+
+
+@pytest.fixture
+def read(source: Path) -> Read:
+    """Reads a dataset from what a CSV file holds."""
+
+    def read(content: str | bytes, target: str = "y", **options: Any) -> Dataset:
+        source.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return read_dataset(source, target, name="table", **options)
+
+    return read
 
 
 @pytest.fixture

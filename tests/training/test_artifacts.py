@@ -1,7 +1,9 @@
 """What a run leaves is read back as it was, or refused by the file at fault."""
 
+import functools
 import hashlib
 import io
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -13,10 +15,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils import check_array
 
 from tests.fakes import DiskNotes
-from tests.training.conftest import PLAN
+from tests.training.conftest import PLAN, Read
 from training.artifacts import DATASET_FILE, ESTIMATOR_FILE, HELD_OUT_FILE, load_artifacts, save_artifacts
 from training.dataset import Dataset
 from training.errors import TrainingError
@@ -52,7 +56,7 @@ def run(folder: Path, fitted: LogisticRegression, iris: Dataset) -> Run:
     """A finished run whose files are in the folder."""
     sha256 = save_artifacts(folder, fitted, iris, (0, 60, 149))
     facts = {name: value for name, value in attrs.asdict(PLAN).items() if name != "estimator_name"}
-    facts |= {"dataset_sha256": iris.sha256(), "estimator_sha256": sha256}
+    facts |= {"columns": iris.kinds(), "dataset_sha256": iris.sha256(), "estimator_sha256": sha256}
     return Run(
         **facts,
         id=1,
@@ -183,6 +187,40 @@ def test_estimators_made_of_types_of_scikit_learn_numpy_and_scipy_are_read_back(
     again = load_artifacts(folder, attrs.evolve(run, estimator_sha256=sha256)).estimator
     assert type(again) is type(estimator)
     assert again.predict_proba(iris.features).tolist() == estimator.predict_proba(iris.features).tolist()
+
+
+def test_a_part_of_the_rows_is_read_as_of_the_kinds_of_them_all(tmp_path: Path, run: Run, read: Read) -> None:
+    lines = "1,2,true,7,x\n3,4.5,,red,z\n,5.5,false,blue,007\n"
+    dataset = read(f"i,n,b,c,y\n{lines}")
+    folder = tmp_path / "runs" / "3"
+    folder.mkdir(parents=True)
+    estimator = DecisionTreeClassifier().fit([[0], [1]], [0, 1])
+    of_these = attrs.evolve(run, target="y", dataset_sha256=dataset.sha256(), columns=dataset.kinds())
+    for held_out in ((0,), (1,), (2,), (2, 0)):
+        sha256 = save_artifacts(folder, estimator, dataset, held_out)
+        left = load_artifacts(folder, attrs.evolve(of_these, estimator_sha256=sha256))
+        assert left.held_out.kinds() == dataset.kinds()
+        assert left.held_out.to_csv() == dataset.to_csv(held_out)
+        for file in folder.iterdir():
+            file.unlink()
+
+
+def test_held_out_rows_of_other_kinds_are_refused(folder: Path, run: Run) -> None:
+    rows = (folder / HELD_OUT_FILE).read_bytes()
+    (folder / HELD_OUT_FILE).write_bytes(rows.replace(b"5.1", b"large", 1))
+    with pytest.raises(TrainingError, match=r"^column 'SepalLengthCm': expected values of kind number, found category"):
+        load_artifacts(folder, run)
+
+
+def test_what_a_partial_function_calls_is_looked_at_too(folder: Path, run: Run, iris: Dataset) -> None:
+    for function, trusted in ((check_array, True), (shutil.rmtree, False)):
+        estimator = make_pipeline(FunctionTransformer(functools.partial(function)), DecisionTreeClassifier())
+        left = leave(folder, run, skops.io.dumps(estimator))
+        if trusted:
+            assert load_artifacts(folder, left).dataset.sha256() == iris.sha256()
+        else:
+            with pytest.raises(TrainingError, match=rf"{ONLY_TRUSTED} shutil\.rmtree$"):
+                load_artifacts(folder, left)
 
 
 FOREIGN = pytest.mark.parametrize(

@@ -1,18 +1,22 @@
-"""A name, or MODULE:FUNCTION, gives an unfitted classifier or a refusal that says why not."""
+"""A name, or MODULE:FUNCTION, gives an unfitted estimator for the task or a refusal that says why not."""
 
 from pathlib import Path
 
 import pytest
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.ensemble import BaggingClassifier, RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from training.columns import Column
+from training.dataset import Task
 from training.errors import TrainingError
-from training.estimators import choose_estimator, seed_estimator
+from training.estimators import DEFAULTS, ESTIMATORS, choose_estimator, seed_estimator
+from training.pipelines import Expansion
 
+NUMBERS = (Column("n", "number", missing=0),)
 OWN_MODULE = """
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -64,27 +68,57 @@ def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_log_reg_is_a_logistic_regression_that_runs_are_named_after() -> None:
-    choice = choose_estimator("log_reg")
+    choice = choose_estimator("log_reg", "classification", NUMBERS)
     assert (choice.spec, choice.name) == ("log_reg", "log_reg")
-    assert choice.estimator.get_params()["solver"] == "newton-cholesky"
+    assert choice.estimator.get_params()["model__solver"] == "newton-cholesky"
 
 
-def test_each_choice_is_an_estimator_of_its_own() -> None:
-    assert choose_estimator("log_reg").estimator is not choose_estimator("log_reg").estimator
+@pytest.mark.parametrize("task", ESTIMATORS)
+def test_each_choice_is_an_estimator_of_its_own_and_of_its_task(task: Task) -> None:
+    for name in ESTIMATORS[task]:
+        first, second = (choose_estimator(name, task, NUMBERS).estimator for _ in range(2))
+        assert first is not second
+        assert (is_classifier(first), is_regressor(first)) == (task == "classification", task == "regression")
+
+
+def test_the_default_of_each_task_is_one_of_its_estimators() -> None:
+    assert all(DEFAULTS[task] in names for task, names in ESTIMATORS.items())
 
 
 @pytest.mark.usefixtures("own_module")
 def test_a_function_gives_the_users_own_estimator_and_its_name_in_small_letters() -> None:
-    choice = choose_estimator("own_estimators:Scaled_Log_Reg")
+    choice = choose_estimator("own_estimators:Scaled_Log_Reg", "classification", NUMBERS)
     assert isinstance(choice.estimator, Pipeline)
     assert (choice.spec, choice.name) == ("own_estimators:Scaled_Log_Reg", "scaled_log_reg")
 
 
-@pytest.mark.parametrize("spec", ["forest", ""])
-def test_a_name_that_is_not_known_is_refused_with_those_that_are(spec: str) -> None:
+@pytest.mark.usefixtures("own_module")
+def test_a_regressor_needs_no_probabilities_and_a_classifier_does() -> None:
+    choice = choose_estimator("own_estimators:regressor", "regression", NUMBERS)
+    assert isinstance(choice.estimator, LinearRegression)
+    assert (choice.spec, choice.name) == ("own_estimators:regressor", "regressor")
+    with pytest.raises(TrainingError, match=r"^estimator 'own_estimators:regressor' is a LinearRegression without "):
+        choose_estimator("own_estimators:regressor", "classification", NUMBERS)
+
+
+@pytest.mark.usefixtures("own_module")
+@pytest.mark.parametrize("expansion", ["polynomial", "splines"])
+def test_features_are_not_made_for_ones_own_estimator(expansion: Expansion) -> None:
     with pytest.raises(TrainingError) as refusal:
-        choose_estimator(spec)
-    assert str(refusal.value) == f"no estimator {spec!r}: expected log_reg or MODULE:FUNCTION"
+        choose_estimator("own_estimators:regressor", "regression", NUMBERS, expansion)
+    assert str(refusal.value) == (
+        f"--features {expansion} is for named estimators; 'own_estimators:regressor' makes its own"
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "task"), [("forest", "classification"), ("", "regression"), ("ridge", "classification")]
+)
+def test_a_name_that_is_not_known_is_refused_with_those_that_are(spec: str, task: Task) -> None:
+    with pytest.raises(TrainingError) as refusal:
+        choose_estimator(spec, task, NUMBERS)
+    names = ", ".join(ESTIMATORS[task])
+    assert str(refusal.value) == f"no estimator {spec!r} for {task}: expected {names} or MODULE:FUNCTION"
 
 
 @pytest.mark.usefixtures("own_module")
@@ -112,7 +146,7 @@ def test_a_name_that_is_not_known_is_refused_with_those_that_are(spec: str) -> N
 )
 def test_what_is_no_classifier_with_probabilities_is_refused(spec: str, fault: str) -> None:
     with pytest.raises(TrainingError) as refusal:
-        choose_estimator(spec)
+        choose_estimator(spec, "classification", NUMBERS)
     assert str(refusal.value) == f"estimator {spec!r} {fault}"
 
 

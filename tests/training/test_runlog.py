@@ -38,6 +38,25 @@ def test_a_run_is_running_for_as_long_as_its_trainer_holds_it(log: RunLog, data_
         assert log.folder(run_id).is_dir()
 
 
+def test_a_regressor_has_scores_and_no_accuracy(log: RunLog) -> None:
+    plan = attrs.evolve(PLAN, task="regression", columns={"n": "integer", "y": "number"})
+    metrics = {"train": {"r2": 0.75}, "test": {"r2": -0.5, "mean_absolute_error": 2.0}}
+    with log.begin(plan) as run_id:
+        assert log.find(run_id).score("test") is None
+        log.finish(run_id, metrics, SHA256, duration_s=2.5)
+    run = log.find(run_id)
+    assert (run.status, run.task, run.columns, run.metrics) == ("finished", "regression", plan.columns, metrics)
+    assert (run.train_accuracy, run.test_accuracy) == (None, None)
+    assert (run.score("train"), run.score("test")) == (0.75, -0.5)
+
+
+def test_a_classifier_without_its_accuracy_cannot_finish(log: RunLog) -> None:
+    with log.begin(PLAN) as run_id:
+        with pytest.raises(sqlite3.IntegrityError, match="CHECK constraint failed"):
+            log.finish(run_id, {"train": {"r2": 1.0}, "test": {"r2": 1.0}}, SHA256, duration_s=1)
+        assert log.find(run_id).status == "running"
+
+
 def test_a_run_that_was_let_go_unfinished_has_failed(log: RunLog) -> None:
     with log.begin(PLAN) as run_id:
         pass
@@ -57,6 +76,7 @@ def test_a_finished_run_has_its_plan_and_its_metrics(log: RunLog) -> None:
     run = log.find(run_id)
     assert (run.status, run.reason, run.duration_s, run.metrics) == ("finished", None, 2.5, METRICS)
     assert (run.train_accuracy, run.test_accuracy, run.estimator_sha256) == (0.75, 0.5, SHA256)
+    assert (run.score("train"), run.score("test")) == (0.75, 0.5)
     planned = {name: value for name, value in attrs.asdict(PLAN).items() if name != "estimator_name"}
     assert planned.items() <= attrs.asdict(run).items()
     assert run.started_at.endswith("+00:00")

@@ -108,3 +108,10 @@ def test_the_collector_is_afterwards_as_it_was(child: Child, models: list[Model]
         assert gc.isenabled() == enabled
     finally:
         gc.enable()
+
+
+def test_a_regressors_number_may_be_off_by_the_tolerance_and_no_more() -> None:
+    question = Question(b"", b'{"output":10.0,"model_name":"m"}', tolerance=0.5)
+    for told, fits in ((b"10.0", True), (b"10.4", True), (b"10.6", False), (b"9.4", False)):
+        assert question.fits(b'{"output":%s,"model_name":"m"}' % told) is fits
+    assert not attrs.evolve(question, tolerance=None).fits(b'{"output":10.4,"model_name":"m"}')

@@ -1,0 +1,98 @@
+"""Both sides' answers to the same rows -> where they differ; it asks nobody and judges nothing."""
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from convert.answers import Answers
+from server.signature import Signature
+
+
+@attrs.frozen(eq=False)
+class Asked:
+    """All rows of a proof.
+
+    Attributes:
+        kinds: What sort of row each is, in words.
+        is_known: Whether each was in the training table.
+        is_extreme: Whether each is far beyond what training saw.
+        rows: One column a feature, as in a dataset.
+    """
+
+    kinds: npt.NDArray[np.str_]
+    is_known: npt.NDArray[np.bool_]
+    is_extreme: npt.NDArray[np.bool_]
+    rows: pd.DataFrame
+
+
+@attrs.frozen(eq=False)
+class Comparison:
+    """Both sides' answers to all rows, row by row.
+
+    Attributes:
+        asked: The rows.
+        signature: What the model takes and gives.
+        expected: The estimator's answers.
+        answered: The compiled model's.
+        scale: What a regressor's differences are relative to, at least: the spread of its answers to known rows.
+        is_flipped: Whether the labels differ.
+        is_unanswered: Whether the compiled model refuses an extreme row that the estimator answers.
+        is_mismatch: Whether the labels differ, or a number by more than the tolerance.
+        differences: The largest difference of one number; 1 where one side alone has an answer.
+    """
+
+    asked: Asked
+    signature: Signature
+    expected: Answers
+    answered: Answers
+    scale: float
+    is_flipped: npt.NDArray[np.bool_]
+    is_unanswered: npt.NDArray[np.bool_]
+    is_mismatch: npt.NDArray[np.bool_]
+    differences: npt.NDArray[np.float64]
+
+    @property
+    def is_replayable(self) -> npt.NDArray[np.bool_]:
+        """Whether a host may be asked to replay the row."""
+        is_sane: npt.NDArray[np.bool_] = ~self.asked.is_extreme & ~self.is_mismatch
+        return is_sane & self.expected.is_answered
+
+
+def compare(asked: Asked, expected: Answers, answered: Answers, signature: Signature, tolerance: float) -> Comparison:
+    """Holds the answers of both sides against each other.
+
+    Args:
+        asked: The rows.
+        expected: The estimator's answers.
+        answered: The compiled model's.
+        signature: What it takes and gives.
+        tolerance: The largest difference of one number that is no mismatch.
+    """
+    is_expected, is_given = expected.is_answered, answered.is_answered
+    scale = 1.0
+    gaps = np.abs(expected.numbers - answered.numbers).max(axis=1)
+    if signature.is_regressor:
+        scale = _spread(expected.numbers[asked.is_known & is_expected]) or 1.0
+        gaps /= np.maximum(np.abs(expected.numbers[:, 0]), scale)
+    is_unanswered = is_expected & ~is_given & asked.is_extreme
+    # No answer on both sides is the same answer; one on one side only is as different as can be.
+    differences = np.where(is_expected & is_given, gaps, np.where((is_expected == is_given) | is_unanswered, 0.0, 1.0))
+    is_flipped = is_expected & is_given & (expected.labels != answered.labels)
+    return Comparison(
+        asked=asked,
+        signature=signature,
+        expected=expected,
+        answered=answered,
+        scale=scale,
+        is_flipped=is_flipped,
+        is_unanswered=is_unanswered,
+        is_mismatch=is_flipped | (differences > tolerance),
+        differences=differences,
+    )
+
+
+def _spread(numbers: npt.NDArray[np.float64]) -> float:
+    """Gives the standard deviation, also of numbers whose squares are beyond a float64."""
+    largest = float(np.abs(numbers).max(initial=0))
+    return largest * float(np.std(numbers / largest)) if largest else 0.0

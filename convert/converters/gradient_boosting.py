@@ -1,0 +1,64 @@
+"""GradientBoostingClassifier and -Regressor -> nodes.
+
+scikit-learn casts a row to float32, and adds ``learning_rate * value`` of each leaf to what its ``init`` says
+(``sklearn/ensemble/_gradient_boosting.pyx``, ``predict_stages``). Of two classes the second is the label where the raw
+score is zero or more (``sklearn/ensemble/_gb.py``, ``predict``). The products are rounded before they are added, as
+scikit-learn's wheels for x86-64 do; a compiler that fuses the two may part from this by the last bit of a score.
+"""
+
+from typing import Any
+
+import attrs
+import numpy as np
+from sklearn._loss.link import IdentityLink
+from sklearn.base import is_classifier
+from sklearn.dummy import DummyClassifier, DummyRegressor
+
+from convert.converters.boosting import Boosted, draw_classifier, draw_regressor
+from convert.converters.graph import Graph
+from convert.converters.tree import Tree, read_tree
+from convert.errors import ConvertError
+
+_CONSTANT_STRATEGIES = {"prior", "most_frequent", "constant"}
+
+
+def read_boosted(estimator: Any) -> Boosted:
+    """Reads a fitted estimator.
+
+    Raises:
+        ConvertError: If its ``init`` does not say the same of every row.
+    """
+    if not _is_constant(estimator.init_):
+        raise ConvertError(
+            f"init={estimator.init_} of {type(estimator).__name__} answers row by row or at random: expected 'zero' or "
+            "a dummy that is constant"
+        )
+    any_row = np.zeros((1, estimator.n_features_in_), dtype=np.float32)
+    return Boosted(
+        stages=tuple(tuple(_scaled(estimator, each) for each in stage) for stage in estimator.estimators_),
+        baseline=estimator._raw_predict_init(any_row)[0],  # noqa: SLF001 (no public call says it before the stages)
+        precision=np.float32,
+        link=estimator._loss.link if is_classifier(estimator) else IdentityLink(),  # noqa: SLF001 (as above)
+    )
+
+
+def convert_classifier(scope: Any, operator: Any, container: Any) -> None:
+    """Draws a classifier: its label and the probabilities of all classes."""
+    boosted = read_boosted(operator.raw_operator)
+    draw_classifier(Graph(scope, operator, container), boosted, last_of_equals=len(boosted.baseline) == 1)
+
+
+def convert_regressor(scope: Any, operator: Any, container: Any) -> None:
+    """Draws a regressor: one number a row."""
+    draw_regressor(Graph(scope, operator, container), read_boosted(operator.raw_operator))
+
+
+def _is_constant(init: Any) -> bool:
+    if isinstance(init, DummyClassifier):
+        return init.strategy in _CONSTANT_STRATEGIES
+    return isinstance(init, DummyRegressor) or init == "zero"
+
+
+def _scaled(estimator: Any, fitted: Any) -> Tree:
+    tree = read_tree(fitted.tree_)
+    return attrs.evolve(tree, value=estimator.learning_rate * tree.value)

@@ -1,0 +1,118 @@
+"""HistGradientBoostingClassifier and -Regressor -> nodes, with missing values and categories.
+
+scikit-learn compares a row with thresholds in float64, and adds the leaves' values, which have the learning rate in
+them, to a baseline (``sklearn/ensemble/_hist_gradient_boosting``, ``_predictor.pyx`` and ``gradient_boosting.py``). A
+branch on categories sends some of those it knows left and the others right; a category it does not know goes the way
+of NaN. So a branch asks after those that go the other way, one by one: everything else goes where NaN goes.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from convert.converters.boosting import Boosted, draw_classifier, draw_regressor
+from convert.converters.graph import Graph
+from convert.converters.tree import LEAF, Tree
+from convert.errors import ConvertError
+
+
+def read_boosted(estimator: Any) -> Boosted:
+    """Reads a fitted estimator; thresholds are in the units of its input.
+
+    Raises:
+        ConvertError: If it has categories that are no numbers.
+    """
+    # Nothing public tells of the trees.
+    columns, categories = _columns(estimator), _categories(estimator)
+    stages = estimator._predictors  # noqa: SLF001
+    return Boosted(
+        stages=tuple(tuple(_read_predictor(each, columns, categories) for each in stage) for stage in stages),
+        baseline=estimator._baseline_prediction.ravel(),  # noqa: SLF001
+        precision=np.float64,
+        link=estimator._loss.link,  # noqa: SLF001
+    )
+
+
+def convert_classifier(scope: Any, operator: Any, container: Any) -> None:
+    """Draws a classifier: its label and the probabilities of all classes."""
+    graph = Graph(scope, operator, container)
+    draw_classifier(graph, _for_input(graph))
+
+
+def convert_regressor(scope: Any, operator: Any, container: Any) -> None:
+    """Draws a regressor: one number a row."""
+    graph = Graph(scope, operator, container)
+    draw_regressor(graph, _for_input(graph))
+
+
+def _for_input(graph: Graph) -> Boosted:
+    """Reads the estimator to compare float32 input as it is, which answers as it would in float64 and is quicker."""
+    boosted = read_boosted(graph.operator.raw_operator)
+    return attrs.evolve(boosted, precision=np.float32) if graph.takes_float32 else boosted
+
+
+def _columns(estimator: Any) -> npt.NDArray[np.int64]:
+    """Gives the input's column for each of those that the trees know; categories come first among these."""
+    if estimator.is_categorical_ is None:
+        return np.arange(estimator.n_features_in_)
+    return np.argsort(~estimator.is_categorical_, kind="stable")
+
+
+def _categories(estimator: Any) -> Mapping[int, npt.NDArray[np.float64]]:
+    """Gives the known categories of each column that has any, by the number that the trees have for the column."""
+    if estimator.is_categorical_ is None:
+        return {}
+    known = estimator._preprocessor.named_transformers_["encoder"].categories_  # noqa: SLF001 (nothing public has them)
+    if texts := [values.tolist()[:3] for values in known if values.dtype.kind not in "biuf"]:
+        raise ConvertError(f"expected categories that are numbers, got {texts[0]}")
+    return {place: values[~np.isnan(values)] for place, values in enumerate(np.asarray(each, float) for each in known)}
+
+
+def _read_predictor(
+    predictor: Any, columns: npt.NDArray[np.int64], categories: Mapping[int, npt.NDArray[np.float64]]
+) -> Tree:
+    nodes = predictor.nodes
+    leaf = nodes["is_leaf"].astype(np.bool_)
+    tree = Tree(
+        column=columns[nodes["feature_idx"]],
+        threshold=nodes["num_threshold"].astype(np.float64),
+        equality=np.zeros(len(nodes), dtype=np.bool_),
+        yes=np.where(leaf, LEAF, nodes["left"].astype(np.int64)),
+        no=np.where(leaf, LEAF, nodes["right"].astype(np.int64)),
+        missing_yes=nodes["missing_go_to_left"].astype(np.bool_),
+        value=nodes["value"].astype(np.float64)[:, np.newaxis],
+    )
+    for node in np.flatnonzero(nodes["is_categorical"].astype(np.bool_) & ~leaf).tolist():
+        known = categories[int(nodes["feature_idx"][node])]
+        goes_left = _members(predictor.raw_left_cat_bitsets[nodes["bitset_idx"][node]], len(known))
+        tree = _ask_one_by_one(tree, node, known[goes_left], known[~goes_left])
+    return tree
+
+
+def _members(bitset: npt.NDArray[np.uint32], count: int) -> npt.NDArray[np.bool_]:
+    """Says of the first numbers whether they are in a set; its words hold 32 each, the lowest in the lowest bit."""
+    number = np.arange(count)
+    return (bitset[number // 32] >> (number % 32).astype(np.uint32) & 1).astype(np.bool_)
+
+
+def _ask_one_by_one(tree: Tree, node: int, go_left: npt.NDArray[np.float64], go_right: npt.NDArray[np.float64]) -> Tree:
+    """Has a branch, and new ones behind it, ask after each category that does not go where NaN goes."""
+    left, right = tree.yes[node], tree.no[node]
+    asked, yes, otherwise = (go_right, right, left) if tree.missing_yes[node] else (go_left, left, right)
+    added = len(tree.column) + np.arange(len(asked) - 1)
+    chain, count = np.array([node, *added]), len(added)
+    grown = Tree(
+        column=np.append(tree.column, np.full(count, tree.column[node])),
+        threshold=np.append(tree.threshold, np.zeros(count)),
+        equality=np.append(tree.equality, np.ones(count, dtype=np.bool_)),
+        yes=np.append(tree.yes, np.zeros(count, dtype=np.int64)),
+        no=np.append(tree.no, np.zeros(count, dtype=np.int64)),
+        missing_yes=np.append(tree.missing_yes, np.zeros(count, dtype=np.bool_)),
+        value=np.append(tree.value, np.zeros((count, 1)), axis=0),
+    )
+    grown.threshold[chain], grown.yes[chain], grown.no[chain] = asked, yes, [*added, otherwise]
+    grown.equality[node], grown.missing_yes[node] = True, False
+    return grown

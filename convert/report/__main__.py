@@ -1,0 +1,8 @@
+"""Makes `python -m convert.report` a command."""
+
+import sys
+
+from convert.report.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,37 @@
+"""Candidates -> their plot: the mean score of each, with its standard error and how much it varies over the folds."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+
+from convert.report.candidates import Candidate
+from convert.report.figures import ACCENT, INK, REST, Plot, draw_axes, short
+
+MAX_CANDIDATES = 20
+
+
+def draw_candidates(candidates: Sequence[Candidate], score: str) -> Plot:
+    """Draws the best of them.
+
+    Args:
+        candidates: The candidates, the best first.
+        score: What their scores are.
+    """
+    shown = candidates[:MAX_CANDIDATES]
+
+    def paint(axes: Axes) -> None:
+        for place, one in enumerate(shown):
+            colour = ACCENT if one.is_this else REST
+            axes.errorbar(one.mean, place, xerr=one.deviation, color=colour, elinewidth=1, alpha=0.6)
+            axes.errorbar(one.mean, place, xerr=one.standard_error, color=colour, elinewidth=4, marker="o")
+        best = shown[0]
+        axes.axvline(best.mean - best.standard_error, color=INK, alpha=0.35, linewidth=0.8, linestyle=(0, (4, 4)))
+        axes.set_yticks(range(len(shown)), [short(one.model, 26) for one in shown])
+        axes.invert_yaxis()
+        axes.set_xlabel(f"{score} over the folds")
+
+    note = (
+        "Thick: the mean and its standard error; thin: one standard deviation over the folds; dashed: the best mean "
+        "less its standard error."
+    )
+    return draw_axes("Candidates by cross-validation", paint, (6.4, 1.0 + 0.3 * len(shown)), note)

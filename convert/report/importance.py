@@ -1,0 +1,68 @@
+"""Estimator + held-out rows -> how much each feature counts, by permutation; knows nothing of figures."""
+
+import time
+
+import attrs
+import numpy as np
+from sklearn.inspection import permutation_importance
+
+from training.dataset import Dataset
+from training.estimators import Estimator
+from training.runlog import SCORES
+
+MAX_ROUNDS = 10
+BUDGET_S = 30.0
+MAX_ROWS = (1000, 100)
+"""How many rows are asked at most; fewer where one permutation of each feature would take too long."""
+_SEED = 0
+
+
+@attrs.frozen
+class Importance:
+    """How much of the score is lost when a feature's values are shuffled among the rows.
+
+    Attributes:
+        means: By feature, the most important first.
+        deviations: The standard deviation over the rounds, by feature.
+        rounds: How often each feature was shuffled.
+        rows: How many rows were asked.
+    """
+
+    means: dict[str, float]
+    deviations: dict[str, float]
+    rounds: int
+    rows: int
+
+
+def measure_importance(estimator: Estimator, held_out: Dataset, budget_s: float = BUDGET_S) -> Importance | None:
+    """Measures it (scikit-learn's ``permutation_importance``) within about that time.
+
+    Args:
+        estimator: The fitted estimator.
+        held_out: Rows that it has not learned from.
+        budget_s: How long it may take, in seconds.
+
+    Returns:
+        The importance, or None where not even one round can be had in that time.
+    """
+    for most in MAX_ROWS:
+        order = np.random.default_rng(_SEED).permutation(len(held_out.target))[:most]
+        features, target = held_out.features.iloc[order], held_out.target.iloc[order]
+        round_s = _ask_s(estimator, held_out, order) * len(features.columns)
+        rounds = min(MAX_ROUNDS, int(budget_s / round_s))
+        if rounds:
+            found = permutation_importance(
+                estimator, features, target, scoring=SCORES[held_out.task], n_repeats=rounds, random_state=_SEED
+            )
+            names = features.columns[np.argsort(-found.importances_mean, kind="stable")]
+            means = dict(zip(features.columns, found.importances_mean.tolist(), strict=True))
+            deviations = dict(zip(features.columns, found.importances_std.tolist(), strict=True))
+            return Importance({name: means[name] for name in names}, deviations, rounds, len(order))
+    return None
+
+
+def _ask_s(estimator: Estimator, held_out: Dataset, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> float:
+    features = held_out.features.iloc[rows]
+    start_s = time.perf_counter()
+    estimator.predict(features)
+    return time.perf_counter() - start_s

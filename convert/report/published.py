@@ -1,0 +1,55 @@
+"""Model repository + run -> the version that was published of it, its model and its proof, or nothing."""
+
+import hashlib
+from pathlib import Path
+
+import attrs
+import msgspec
+
+from convert.export import Compiled
+from convert.ladder import Climb, Rung
+from convert.parity import Certificate, Proof
+from convert.publish import CERTIFICATE_FILE
+from server.errors import RefusedError
+from server.manifest import RunFacts
+from server.repository import Package, list_versions, read_package
+from training.runlog import Run
+
+
+@attrs.frozen
+class _Record:
+    """What a version's certificate says beside the proof."""
+
+    rungs: tuple[Rung, ...]
+
+
+def find_published(models_dir: Path, run: Run) -> Climb | None:
+    """Gives the newest version of a run, as it was proven; one that is not what was published is passed over."""
+    for name, numbers in list_versions(models_dir).items():
+        for number in numbers:
+            folder = models_dir / name / str(number)
+            try:
+                package = read_package(folder, name, number)
+            except RefusedError:
+                continue
+            if _is_of(package.manifest.run, run) and CERTIFICATE_FILE in package.manifest.files:
+                return _read(folder, package)
+    return None
+
+
+def _is_of(facts: RunFacts, run: Run) -> bool:
+    # Another data directory has its own run of this number.
+    return (facts.id, facts.dataset_sha256, facts.started_at) == (run.id, run.dataset_sha256, run.started_at)
+
+
+def _read(folder: Path, package: Package) -> Climb | None:
+    content = (folder / CERTIFICATE_FILE).read_bytes()
+    try:
+        certificate = msgspec.json.decode(content, type=Certificate)
+        record = msgspec.json.decode(content, type=_Record)
+    except msgspec.DecodeError:
+        return None  # of an older format: it is proven anew
+    if certificate.model_sha256 != hashlib.sha256(package.model).hexdigest():
+        return None
+    compiled = Compiled(package.model, package.manifest.signature)
+    return Climb(compiled, Proof(certificate, package.manifest.golden), record.rungs)

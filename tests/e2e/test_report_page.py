@@ -1,0 +1,22 @@
+"""The report of the version that is served is shown as it was published, or not at all."""
+
+import httpx
+
+from server.repository import REPORT_FILE
+from tests.conftest import Workshop
+from tests.server_process import serving
+
+
+def test_the_page_of_a_model_is_its_versions_report(workshop: Workshop) -> None:
+    page = workshop.version_dir / REPORT_FILE
+    with serving(workshop.models_dir) as server:
+        answer = httpx.get(f"{server.url}/iris/report")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        assert answer.content == page.read_bytes()
+        assert b"log_reg_1" in answer.content
+        document = httpx.get(f"{server.url}/openapi.json").json()
+        assert "[Report](/iris/report)" in document["paths"]["/iris/predict"]["post"]["description"]
+        page.write_bytes(page.read_bytes() + b"<p>not ours</p>")
+        refused = httpx.get(f"{server.url}/iris/report")
+        assert (refused.status_code, b"not ours" in refused.content) == (500, False)
+        assert server.stop() == 0

@@ -1,0 +1,85 @@
+"""Estimator + training rows -> how well it does on rows it has not seen, by repeated cross-validation.
+
+It knows nothing of runs or files.
+"""
+
+import math
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold, cross_validate
+
+from training.dataset import Dataset
+from training.errors import TrainingError
+from training.estimators import Estimator
+from training.runlog import SCORES
+
+FOLDS, REPEATS = 5, 2
+
+
+@attrs.frozen
+class Folds:
+    """How an estimator did on the folds.
+
+    Attributes:
+        mean: Its mean score: accuracy, or R² of a regressor.
+        deviation: The standard deviation of the score over all folds.
+        standard_error: That of the mean. Folds share most of their rows and so are not independent; counted as many as
+            one repetition has, which is the usual estimate (Hastie, Tibshirani, Friedman: The Elements of Statistical
+            Learning, 7.10).
+        fit_s: How long one fit took in the mean, in seconds.
+    """
+
+    mean: float
+    deviation: float
+    standard_error: float
+    fit_s: float
+
+
+def score_in_folds(estimator: Estimator, dataset: Dataset, rows: tuple[int, ...], seed: int) -> Folds:
+    """Cross-validates, stratified by class, on rows that all differ in their features.
+
+    Args:
+        estimator: The unfitted estimator; it is cloned for each fold.
+        dataset: The table.
+        rows: Positions of the rows to learn from.
+        seed: Seed of the folds.
+
+    Raises:
+        TrainingError: If a class has one row only, or there are too few rows for two folds of two.
+    """
+    # A row that repeats another would be known to a fold that it is to test.
+    features = dataset.features.iloc[list(rows)].drop_duplicates()
+    target = dataset.target.loc[features.index]
+    scores = cross_validate(
+        estimator,
+        features,
+        target,
+        cv=_choose_folds(dataset, target.to_numpy(), seed),
+        scoring=SCORES[dataset.task],
+        error_score="raise",
+    )
+    found: npt.NDArray[np.float64] = scores["test_score"]
+    deviation = float(np.std(found, ddof=1))
+    return Folds(
+        mean=float(np.mean(found)),
+        deviation=deviation,
+        standard_error=deviation / math.sqrt(len(found) / REPEATS),
+        fit_s=float(np.mean(scores["fit_time"])),
+    )
+
+
+def _choose_folds(
+    dataset: Dataset, target: npt.NDArray[np.generic], seed: int
+) -> RepeatedKFold | RepeatedStratifiedKFold:
+    if dataset.task == "regression":
+        folds = min(FOLDS, len(target) // 2)  # R² of one row means nothing
+        if folds < 2:  # noqa: PLR2004  one to learn from, one to test
+            raise TrainingError("cross-validation needs four different training rows at least")
+        return RepeatedKFold(n_splits=folds, n_repeats=REPEATS, random_state=seed)
+    _, counts = np.unique(target, return_counts=True)
+    if counts.min() < 2:  # noqa: PLR2004  one to learn from, one to test
+        raise TrainingError("cross-validation needs two different training rows of each class at least")
+    folds = min(FOLDS, int(counts.min()))
+    return RepeatedStratifiedKFold(n_splits=folds, n_repeats=REPEATS, random_state=seed)

@@ -1,0 +1,76 @@
+"""Columns + model -> an unfitted pipeline that makes of a table what the model can learn from; knows nothing of names.
+
+Whatever is done to a value here is part of the estimator, and so of the compiled model.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import attrs
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, PolynomialFeatures, SplineTransformer, StandardScaler
+
+from training.columns import Column
+
+Expansion = Literal["none", "polynomial", "splines"]
+Step = tuple[str, object]
+
+EXPANSIONS: tuple[Expansion, ...] = ("none", "polynomial", "splines")
+
+
+@attrs.frozen
+class Needs:
+    """What a model needs of its input.
+
+    Attributes:
+        scaled: Whether its numbers must be of one scale.
+        filled: Whether it cannot take missing values.
+        codes: Whether it takes categories as whole numbers; else each category becomes a column of 0 and 1.
+    """
+
+    scaled: bool = False
+    filled: bool = True
+    codes: bool = False
+
+
+def make_pipeline(model: object, needs: Needs, columns: Sequence[Column], expansion: Expansion) -> object:
+    """Puts before a model what a table asks for; nothing, where it asks for nothing.
+
+    Args:
+        model: An unfitted scikit-learn estimator.
+        needs: What it needs.
+        columns: The features.
+        expansion: What is made of the numbers beside them: products of two, cubic splines, or nothing.
+    """
+    categories = [column.name for column in columns if column.kind == "category"]
+    numbers = [column for column in columns if column.kind != "category"]
+    steps = _number_steps(needs, numbers, expansion) if numbers else []
+    if categories:
+        encoder = ("categories", _encoder(needs), categories)
+        names = [column.name for column in numbers]
+        prepared = ("numbers", Pipeline(steps) if steps else "passthrough", names)
+        # Categories come first, so that their places do not depend on what is made of the numbers.
+        steps = [("columns", ColumnTransformer([encoder, prepared] if numbers else [encoder]))]
+    return Pipeline([*steps, ("model", model)]) if steps else model
+
+
+def _number_steps(needs: Needs, columns: Sequence[Column], expansion: Expansion) -> list[Step]:
+    steps: list[Step] = []
+    # What is made of numbers cannot be made of missing ones.
+    if (needs.filled or expansion != "none") and any(column.missing for column in columns):
+        steps.append(("fill", SimpleImputer(strategy="median", keep_empty_features=True)))
+    if expansion == "polynomial":
+        steps.append(("products", PolynomialFeatures(degree=2, include_bias=False)))
+    elif expansion == "splines":
+        steps.append(("splines", SplineTransformer(n_knots=5, degree=3, extrapolation="linear")))
+    if needs.scaled:
+        steps.append(("scale", StandardScaler()))
+    return steps
+
+
+def _encoder(needs: Needs) -> object:
+    if needs.codes:
+        return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    return OneHotEncoder(handle_unknown="ignore", sparse_output=False)

@@ -1,8 +1,11 @@
 """The report of the version that is served is shown as it was published, or not at all."""
 
+import attrs
 import httpx
+import pytest
 
-from server.repository import REPORT_FILE
+from server.errors import RefusedError
+from server.repository import REPORT_FILE, read_report
 from tests.conftest import Workshop
 from tests.server_process import serving
 
@@ -20,3 +23,10 @@ def test_the_page_of_a_model_is_its_versions_report(workshop: Workshop) -> None:
         refused = httpx.get(f"{server.url}/iris/report")
         assert (refused.status_code, b"not ours" in refused.content) == (500, False)
         assert server.stop() == 0
+
+
+def test_a_version_without_a_report_has_none_to_read(iris_workshop: Workshop) -> None:
+    manifest = iris_workshop.manifest()
+    others = {file: digest for file, digest in manifest.files.items() if file != REPORT_FILE}
+    with pytest.raises(RefusedError, match=r"^manifest\.json lists no report\.html$"):
+        read_report(iris_workshop.version_dir, attrs.evolve(manifest, files=others))

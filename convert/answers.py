@@ -5,7 +5,7 @@ A row on which a side has no finite answer holds up no other. This file compares
 
 import itertools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import attrs
 import numpy as np
@@ -54,14 +54,14 @@ def check_estimator(estimator: Estimator, known: pd.DataFrame, signature: Signat
     Raises:
         ConvertError: If it cannot answer them, or answers with another number of probabilities than there are labels.
     """
-    ask = _ask_regressor if signature.is_regressor else _ask_classifier
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            answers = ask(estimator, known)
+            answers = _ask(estimator, known, signature)
     except Exception as error:
+        # A user's estimator may fail in any way.
         raise ConvertError(f"the estimator cannot answer its own rows: {type(error).__name__}: {error}") from error
-    _check_width(answers.numbers.shape[1], max(1, len(signature.labels)))
+    _check_width(answers.numbers.shape[1], signature.answer_width)
 
 
 def ask_estimator(estimator: Estimator, rows: pd.DataFrame, signature: Signature) -> Answers:
@@ -71,15 +71,13 @@ def ask_estimator(estimator: Estimator, rows: pd.DataFrame, signature: Signature
         ConvertError: If it fails in another way than by a row's values, or answers with another number of answers than
             there are rows, or of probabilities than there are labels.
     """
-    ask = _ask_regressor if signature.is_regressor else _ask_classifier
-    width = max(1, len(signature.labels))
     # Far beyond what it has seen an estimator may overflow, and says so each time.
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        answers = _ask_in_halves(lambda part: ask(estimator, part), rows, width)
+        answers = _ask_in_halves(estimator, rows, signature)
     if not len(answers.labels) == len(answers.numbers) == len(rows):
         raise ConvertError(f"expected {len(rows)} answers, got {len(answers.labels)} and {len(answers.numbers)}")
-    _check_width(answers.numbers.shape[1], width)
+    _check_width(answers.numbers.shape[1], signature.answer_width)
     return answers
 
 
@@ -88,29 +86,28 @@ def _check_width(found: int, expected: int) -> None:
         raise ConvertError(f"expected {expected} probabilities a row, got {found}")
 
 
-def _ask_classifier(estimator: Estimator, rows: pd.DataFrame) -> Answers:
+def _ask(estimator: Estimator, rows: pd.DataFrame, signature: Signature) -> Answers:
+    if signature.is_regressor:
+        numbers = np.asarray(estimator.predict(rows), dtype=np.float64)
+        return Answers(np.full(len(rows), None, dtype=object), numbers.reshape(len(rows), 1))
     labels = np.array(estimator.predict(rows).tolist(), dtype=object)
     return Answers(labels, np.asarray(estimator.predict_proba(rows), dtype=np.float64))
 
 
-def _ask_regressor(estimator: Estimator, rows: pd.DataFrame) -> Answers:
-    numbers = np.asarray(estimator.predict(rows), dtype=np.float64)
-    return Answers(np.full(len(rows), None, dtype=object), numbers.reshape(len(rows), 1))
-
-
-def _ask_in_halves(ask: Callable[[pd.DataFrame], Answers], rows: pd.DataFrame, width: int) -> Answers:
+def _ask_in_halves(estimator: Estimator, rows: pd.DataFrame, signature: Signature) -> Answers:
     try:
-        return ask(rows)
+        return _ask(estimator, rows, signature)
     except Exception as error:
+        # Whichever way it fails, the rows are looked for that it fails on.
         if len(rows) > 1:
-            middle = len(rows) // 2
-            halves = [_ask_in_halves(ask, rows.iloc[part], width) for part in (slice(middle), slice(middle, None))]
+            parts = slice(len(rows) // 2), slice(len(rows) // 2, None)
+            halves = [_ask_in_halves(estimator, rows.iloc[part], signature) for part in parts]
             return Answers(
                 np.concatenate([half.labels for half in halves]), np.concatenate([half.numbers for half in halves])
             )
         if not isinstance(error, ValueError | ArithmeticError):
             raise ConvertError(f"the estimator cannot answer: {type(error).__name__}: {error}") from error
-        return Answers(np.array([None]), np.full((1, width), np.nan))
+        return Answers(np.array([None]), np.full((1, signature.answer_width), np.nan))
 
 
 def ask_session(session: Session, rows: Sequence[Row], sizes: Sequence[int], width: int) -> Answers:

@@ -93,6 +93,15 @@ def compare(asked: Asked, expected: Answers, answered: Answers, signature: Signa
 
 
 def _spread(numbers: npt.NDArray[np.float64]) -> float:
-    """Gives the standard deviation, also of numbers whose squares are beyond a float64."""
+    """Gives the median distance of numbers from their median, of those that are not at it; no more than the largest.
+
+    A few numbers far from all others, as a table with an outlier has them, do not move it, as they would a standard
+    deviation: nothing would be a mismatch of the others any more.
+    """
     largest = float(np.abs(numbers).max(initial=0))
-    return largest * float(np.std(numbers / largest)) if largest else 0.0
+    if not largest:
+        return 0.0
+    # Of shares of the largest, since a distance may be beyond a float64.
+    shares = numbers / largest
+    distances = np.abs(shares - np.median(shares))
+    return largest * min(1.0, float(np.median(distances[distances > 0]))) if distances.any() else 0.0

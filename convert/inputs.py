@@ -1,6 +1,12 @@
-"""Fitted pipeline + rows -> what its last step is given, and which feature each of its columns is; it fits nothing."""
+"""Fitted estimator + rows -> each model within it, what it is given, and which feature each column of that is.
 
-from collections.abc import Sequence
+A model may be behind a pipeline's steps, and one of many that are bagged, boosted, calibrated, stacked or put to a
+vote. It fits nothing.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import attrs
@@ -8,7 +14,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    AdaBoostRegressor,
+    BaggingClassifier,
+    BaggingRegressor,
+    StackingClassifier,
+    StackingRegressor,
+    VotingClassifier,
+    VotingRegressor,
+)
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 
@@ -16,47 +33,117 @@ from training.estimators import Estimator
 
 _NOTHING = (None, "passthrough")
 """Steps that a pipeline leaves out."""
+_Step = Callable[[Any], Any]
 
 
 @attrs.frozen(eq=False)
 class ModelInput:
-    """What the last step of a pipeline is given.
+    """What a model is given.
 
     Attributes:
-        model: The last step; the estimator itself where it is no pipeline.
-        values: float64 of shape ``(rows, columns)``.
+        model: The model; the estimator itself where it is neither a pipeline nor made of others.
         features: For each column the feature whose values it has as they are; None where something was made of them.
+        prepare: Makes of rows, one column a feature, what the model is given: float64 of shape ``(rows, columns)``.
     """
 
     model: Any
-    values: npt.NDArray[np.float64]
     features: tuple[str | None, ...]
+    prepare: Callable[[pd.DataFrame], npt.NDArray[np.float64]]
 
 
-def model_input(estimator: Estimator, rows: pd.DataFrame) -> ModelInput | None:
-    """Gives what the model proper of an estimator is given for these rows; None where it cannot be told.
+def model_inputs(estimator: Estimator, rows: pd.DataFrame) -> list[ModelInput]:
+    """Gives what every model within an estimator is given, but for those that are given text.
 
     Args:
         estimator: The fitted estimator.
-        rows: One column a feature.
+        rows: Known ones, one column a feature.
     """
-    names: Sequence[str | None] = [str(name) for name in rows.columns]
-    if not isinstance(estimator, Pipeline):
-        return _as_input(estimator, rows, names)
-    prepared: Any = rows
-    for _, step in estimator.steps[:-1]:
-        if step not in _NOTHING:
-            prepared = step.transform(prepared)
-            names = _pass_through(step, names, prepared.shape[1])
-    return _as_input(estimator[-1], prepared, names)
+    with _without_warnings():
+        return list(_descend(estimator, _Prepared(rows, tuple(map(str, rows.columns)), ())))
 
 
-def _as_input(model: Any, values: Any, names: Sequence[str | None]) -> ModelInput | None:
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Passes over that rows have names: some steps were fitted on arrays without any, and say so each time."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@attrs.frozen(eq=False)
+class _Prepared:
+    """Rows on their way to a model.
+
+    Attributes:
+        values: What the steps so far have made of them: a frame or a matrix.
+        names: Its columns, by the feature that each still is.
+        steps: All that was done.
+    """
+
+    values: Any
+    names: Sequence[str | None]
+    steps: tuple[_Step, ...]
+
+    def through(self, step: Any) -> "_Prepared":
+        """Gives what a transformer makes of them."""
+        values = step.transform(self.values)
+        return _Prepared(values, _pass_through(step, self.names, values.shape[1]), (*self.steps, step.transform))
+
+    def choose(self, columns: npt.NDArray[np.intp]) -> "_Prepared":
+        """Gives some of the columns."""
+
+        def take(values: Any) -> Any:
+            return values.iloc[:, columns] if isinstance(values, pd.DataFrame) else values[:, columns]
+
+        return _Prepared(take(self.values), [self.names[place] for place in columns], (*self.steps, take))
+
+
+def _descend(estimator: Any, prepared: _Prepared) -> Iterator[ModelInput]:
+    match estimator:
+        case Pipeline():
+            for _, step in estimator.steps[:-1]:
+                prepared = prepared if step in _NOTHING else prepared.through(step)
+            yield from _descend(estimator[-1], prepared)
+        case _ if members := _members(estimator, prepared):
+            for member, given in members:
+                yield from _descend(member, given)
+        case _ if _is_numeric(prepared.values):
+            yield _as_input(estimator, prepared)
+
+
+def _members(estimator: Any, prepared: _Prepared) -> list[tuple[Any, _Prepared]]:
+    """Gives the estimators that one is made of, each with what it is given; none, where it is made of trees alone."""
+    match estimator:
+        case AdaBoostClassifier() | AdaBoostRegressor() | VotingClassifier() | VotingRegressor():
+            return [(member, prepared) for member in estimator.estimators_]
+        case BaggingClassifier() | BaggingRegressor():
+            chosen = zip(estimator.estimators_, estimator.estimators_features_, strict=True)
+            return [(member, prepared.choose(columns)) for member, columns in chosen]
+        case CalibratedClassifierCV():
+            return [(calibrated.estimator, prepared) for calibrated in estimator.calibrated_classifiers_]
+        case StackingClassifier() | StackingRegressor():
+            final = (estimator.final_estimator_, prepared.through(estimator))
+            return [*((member, prepared) for member in estimator.estimators_), final]
+        case _:
+            return []
+
+
+def _is_numeric(values: Any) -> bool:
     kinds = values.dtypes if isinstance(values, pd.DataFrame) else [values.dtype]
-    if not all(is_numeric_dtype(kind) for kind in kinds):
-        return None
-    numbers = values.toarray() if hasattr(values, "toarray") else values
-    return ModelInput(model, np.asarray(numbers, dtype=np.float64), tuple(names))
+    return all(is_numeric_dtype(kind) for kind in kinds)
+
+
+def _as_input(model: Any, prepared: _Prepared) -> ModelInput:
+    steps = prepared.steps
+
+    def prepare(rows: pd.DataFrame) -> npt.NDArray[np.float64]:
+        values: Any = rows
+        with _without_warnings():
+            for step in steps:
+                values = step(values)
+        return np.asarray(values.toarray() if hasattr(values, "toarray") else values, dtype=np.float64)
+
+    return ModelInput(model, tuple(prepared.names), prepare)
 
 
 def _pass_through(step: Any, names: Sequence[str | None], width: int) -> Sequence[str | None]:

@@ -138,13 +138,14 @@ def prove(
     session, signature = make_session(compiled.model, compiled.signature), compiled.signature
     asked = _lay_out(questions)
     check_estimator(estimator, asked.rows.iloc[:1], signature)
-    rows, alone, width = to_rows(asked.rows), len(questions[0].rows), max(1, len(signature.labels))
+    rows, alone, width = to_rows(asked.rows), len(questions[0].rows), signature.answer_width
     first, rest = ask_session(session, rows[:alone], (1,), width), ask_session(session, rows[alone:], BATCH_ROWS, width)
     answered = Answers(np.concatenate([first.labels, rest.labels]), np.concatenate([first.numbers, rest.numbers]))
     expected = ask_estimator(estimator, asked.rows, signature)
     compared = compare(asked, expected, answered, signature, tolerance)
     doubtful = np.flatnonzero(compared.is_mismatch & asked.is_extreme)[:DOUBTFUL_ROWS]
-    compared = compare(asked, _ask_alone(estimator, compared, doubtful), answered, signature, tolerance)
+    if len(doubtful):
+        compared = compare(asked, _ask_alone(estimator, compared, doubtful), answered, signature, tolerance)
     return Proof(
         certificate=_certify(compiled, compared, _move_among_neighbours(session, rows, compared), tolerance),
         golden=choose_golden_rows(compared),

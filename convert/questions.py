@@ -3,20 +3,23 @@
 They are drawn with a fixed seed: the same ones each time. It knows nothing of sessions.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from convert.inputs import model_input
-from convert.thresholds import around, visited_branches
+from convert.crossings import cross
+from convert.inputs import ModelInput, model_inputs
+from convert.thresholds import Branches, around, visited_branches
 from server.signature import MAX_FP32, Feature
 from server.values import MAX_WHOLE
 from training.estimators import Estimator
 
 GENERATED_ROWS = 20_000
+MAX_BRANCHES = 30_000
+"""Of more than these, as a forest on a large table has, a part is asked; the certificate says so."""
 BESIDE_ROWS = 20
 """How many known rows are asked again with one feature made extreme, missing or unseen."""
 UNSEEN = ("\u2047 never seen", " ", "0", "nan")
@@ -53,7 +56,7 @@ def make_questions(estimator: Estimator, known: pd.DataFrame, features: Sequence
     questions = (
         Questions("known", known),
         Questions("in the training range", maker.in_range(GENERATED_ROWS)),
-        Questions("at thresholds", maker.at_thresholds(estimator)),
+        maker.at_thresholds(estimator),
         Questions("at the ends", maker.at_ends()),
         Questions("extreme", maker.extreme(), extreme=True),
         Questions("with missing values", maker.missing()),
@@ -85,18 +88,28 @@ class _Maker:
             columns[feature.name] = values
         return pd.DataFrame(columns)
 
-    def at_thresholds(self, estimator: Estimator) -> pd.DataFrame:
-        """Puts known rows to every threshold of its trees that they come by, and to the floats beside it."""
-        given = model_input(estimator, self._known)
+    def at_thresholds(self, estimator: Estimator) -> Questions:
+        """Puts known rows to both sides of every branch that they come by, of all trees within an estimator."""
+        found = [
+            (given, visited_branches(given.model, given.prepare(self._known)))
+            for given in model_inputs(estimator, self._known)
+        ]
+        ends = np.cumsum([0, *(len(branches.column) for _, branches in found)])
+        kind, asked = "at thresholds", np.arange(ends[-1])
+        if ends[-1] > MAX_BRANCHES:
+            kind += f" ({MAX_BRANCHES:,} of {ends[-1]:,} branches)"
+            asked = np.sort(self._random.choice(asked, MAX_BRANCHES, replace=False))
         frames = [self._known.iloc[:0]]
-        if given is None:
-            return frames[0]
-        branches = visited_branches(given.model, given.values)
-        for place, name in enumerate(given.features):
-            at = branches.column == place
-            if name is not None and at.any():
-                frames.append(self._put_to(name, branches.visitor[at], around(branches.threshold[at])))
-        return pd.concat(frames, ignore_index=True)
+        for (given, branches), start, end in zip(found, ends, ends[1:], strict=False):
+            frames += self._at_branches(given, branches.at(asked[(start <= asked) & (asked < end)] - start))
+        return Questions(kind, pd.concat(frames, ignore_index=True).drop_duplicates(ignore_index=True))
+
+    def _at_branches(self, given: ModelInput, branches: Branches) -> Iterator[pd.DataFrame]:
+        is_made = np.array([name is None for name in given.features])[branches.column]
+        yield cross(given, branches.at(np.flatnonzero(is_made)), self._known, self._features)
+        for place in np.unique(branches.column[~is_made]).tolist():
+            at = branches.at(np.flatnonzero(branches.column == place))
+            yield self._put_to(str(given.features[place]), at.visitor, around(at.threshold))
 
     def _put_to(self, name: str, visitors: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> pd.DataFrame:
         """Gives each visitor with one feature put to each of a row of values, and without it where that may be."""

@@ -15,6 +15,7 @@ from sklearn.ensemble._forest import BaseForest
 from sklearn.tree import BaseDecisionTree
 
 from convert.converters import forest, gradient_boosting, hist_gradient_boosting
+from convert.converters.ensemble import Precision
 from convert.converters.tree import Tree
 from server.signature import MAX_FP32
 
@@ -25,13 +26,35 @@ class Branches:
 
     Attributes:
         visitor: The position of the first known row that comes by.
+        parted: That of the first one that leaves it by the other way; -1 where none does.
         column: Which column of the trees' input it asks.
         threshold: float64, what it asks with.
+        precision: In which the trees compare.
     """
 
     visitor: npt.NDArray[np.int64]
+    parted: npt.NDArray[np.int64]
     column: npt.NDArray[np.int64]
     threshold: npt.NDArray[np.float64]
+    precision: Precision
+
+    def at(self, places: npt.NDArray[np.intp]) -> "Branches":
+        """Gives some of them."""
+        return Branches(
+            visitor=self.visitor[places],
+            parted=self.parted[places],
+            column=self.column[places],
+            threshold=self.threshold[places],
+            precision=self.precision,
+        )
+
+    def ask(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """Asks each branch of a row of its own: shape ``(branches, columns)``."""
+        asked = values[np.arange(len(self.column)), self.column]
+        with np.errstate(over="ignore"):  # what is beyond the precision is infinite there
+            cast: npt.NDArray[np.floating[Any]] = asked.astype(self.precision)
+        said: npt.NDArray[np.bool_] = cast <= self.threshold
+        return said
 
 
 def visited_branches(estimator: Any, known: npt.NDArray[np.float64]) -> Branches:
@@ -44,15 +67,11 @@ def visited_branches(estimator: Any, known: npt.NDArray[np.float64]) -> Branches
     Raises:
         ConvertError: If the estimator's trees cannot be converted either.
     """
-    visitors, columns, thresholds = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0)]
-    for tree in _read_trees(estimator):
-        visitor = _first_visitors(tree, known)
-        # A threshold is infinite where a branch parts what is missing from all else.
-        at = ~tree.is_leaf & (visitor >= 0) & np.isfinite(tree.threshold)
-        visitors.append(visitor[at])
-        columns.append(tree.column[at])
-        thresholds.append(tree.threshold[at])
-    return Branches(np.concatenate(visitors), np.concatenate(columns), np.concatenate(thresholds))
+    trees, precision = _read_trees(estimator)
+    none = np.empty(0, np.int64)
+    found = [(none, none, none, np.empty(0)), *(_visit(tree, known) for tree in trees)]
+    visitor, parted, column, threshold = map(np.concatenate, zip(*found, strict=True))
+    return Branches(visitor, parted, column, threshold, precision)
 
 
 def around(thresholds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -61,6 +80,17 @@ def around(thresholds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     # No further than a request may go.
     ways = (-MAX_FP32, MAX_FP32)
     return np.column_stack([*both, *(np.nextafter(each, way) for each in both for way in ways)])
+
+
+def _visit(tree: Tree, known: npt.NDArray[np.float64]) -> tuple[npt.NDArray[Any], ...]:
+    """Gives the visitors, those parted from them, columns and thresholds of a tree's branches."""
+    visitor = _first_visitors(tree, known)
+    # A threshold is infinite where a branch parts what is missing from all else.
+    at = np.flatnonzero(~tree.is_leaf & (visitor >= 0) & np.isfinite(tree.threshold))
+    yes, no = visitor[tree.yes[at]], visitor[tree.no[at]]
+    # The branch's first visitor is the first of one of them.
+    parted = np.where(np.minimum(yes, no) < 0, -1, np.maximum(yes, no))
+    return visitor[at], parted, tree.column[at], tree.threshold[at]
 
 
 def _first_visitors(tree: Tree, known: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
@@ -75,13 +105,16 @@ def _first_visitors(tree: Tree, known: npt.NDArray[np.float64]) -> npt.NDArray[n
     return visitor
 
 
-def _read_trees(estimator: Any) -> tuple[Tree, ...]:
+def _read_trees(estimator: Any) -> tuple[tuple[Tree, ...], Precision]:
+    """Gives an estimator's trees, and in which precision they compare."""
     match estimator:
         case GradientBoostingClassifier() | GradientBoostingRegressor():
-            return gradient_boosting.read_boosted(estimator).trees
+            boosted = gradient_boosting.read_boosted(estimator)
+            return boosted.trees, boosted.precision
         case HistGradientBoostingClassifier() | HistGradientBoostingRegressor():
-            return hist_gradient_boosting.read_boosted(estimator).trees
+            boosted = hist_gradient_boosting.read_boosted(estimator)
+            return boosted.trees, boosted.precision
         case BaseDecisionTree() | BaseForest():
-            return forest.read_trees(estimator)
+            return forest.read_trees(estimator), np.float32
         case _:
-            return ()
+            return (), np.float64

@@ -114,6 +114,11 @@ class Signature:
         """Whether the model answers with numbers, not with labels."""
         return not self.labels
 
+    @property
+    def answer_width(self) -> int:
+        """How many numbers an answer has: a probability for each label, or a regressor's one."""
+        return len(self.labels) or 1
+
     def _input_shapes(self) -> list[tuple[int, int]]:
         categories = sum(feature.type == "category" for feature in self.features)
         counts = (len(self.features) - categories, categories)

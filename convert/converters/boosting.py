@@ -11,10 +11,12 @@ depend on the batch.
 import attrs
 import numpy as np
 import numpy.typing as npt
+from skl2onnx.common._topology import Operator
 from sklearn._loss.link import BaseLink, HalfLogitLink, IdentityLink, LogitLink, LogLink, MultinomialLogit
 
 from convert.converters.ensemble import Precision
-from convert.converters.graph import Graph
+from convert.converters.leaves import add_up, ask_leaves, give_numbers, give_winner, withhold_infinite
+from convert.converters.nodes import Graph
 from convert.converters.tree import Tree
 from convert.errors import ConvertError
 
@@ -28,12 +30,14 @@ class Boosted:
         baseline: float64 of shape ``(scores,)``, to which the first stage is added.
         precision: In which scikit-learn compares a row with thresholds.
         link: What raw scores are turned into answers with.
+        refuses_infinite: Whether scikit-learn refuses a row with an infinite value.
     """
 
     stages: tuple[tuple[Tree, ...], ...]
     baseline: npt.NDArray[np.float64]
     precision: Precision
     link: BaseLink
+    refuses_infinite: bool
 
     @property
     def trees(self) -> tuple[Tree, ...]:
@@ -45,51 +49,58 @@ class Boosted:
         return (*based, *(tree for stage in others for tree in stage))
 
 
-def draw_classifier(graph: Graph, boosted: Boosted, *, last_of_equals: bool = False) -> None:
-    """Draws the label and the probabilities of all classes, or raw scores in their place where these are asked for.
+def write_classifier(graph: Graph, operator: Operator, boosted: Boosted, *, last_of_equals: bool = False) -> None:
+    """Writes the label and the probabilities of all classes, or raw scores in their place where these are asked for.
 
     Args:
-        graph: Where to draw.
+        graph: Where to write.
+        operator: What is converted.
         boosted: Of one score for two classes, or else one for each.
         last_of_equals: Whether a raw score of zero makes the second of two classes the label.
     """
-    scores = _add_stages(graph, boosted) if len(boosted.baseline) > 1 else _add_both_ways(graph, boosted)
-    graph.give_labels(scores, last_of_equals=last_of_equals)
-    graph.give_numbers(scores if graph.gives_raw_scores else _turn(graph, scores, boosted.link))
+    add = _add_stages if len(boosted.baseline) > 1 else _add_both_ways
+    scores = add(graph, operator, boosted)
+    give_winner(graph, operator, scores, last_of_equals=last_of_equals)
+    is_raw = graph.container.get_options(operator.raw_operator, {"raw_scores": False})["raw_scores"]
+    _give(graph, operator, boosted, scores if is_raw else _turn(graph, scores, boosted.link))
 
 
-def draw_regressor(graph: Graph, boosted: Boosted) -> None:
-    """Draws one number a row."""
-    scores = graph.add_up(graph.ask_leaves(boosted.trees, boosted.precision))
-    graph.give_numbers(_turn(graph, scores, boosted.link))
+def write_regressor(graph: Graph, operator: Operator, boosted: Boosted) -> None:
+    """Writes one number a row."""
+    scores = add_up(graph, ask_leaves(graph, operator, boosted.trees, boosted.precision))
+    _give(graph, operator, boosted, _turn(graph, scores, boosted.link))
 
 
-def _add_both_ways(graph: Graph, boosted: Boosted) -> str:
-    """Draws the scores ``-raw, raw`` of two classes; a sum of negated numbers is the negated sum, to the last bit."""
+def _give(graph: Graph, operator: Operator, boosted: Boosted, numbers: str) -> None:
+    give_numbers(graph, operator, withhold_infinite(graph, operator, numbers) if boosted.refuses_infinite else numbers)
+
+
+def _add_both_ways(graph: Graph, operator: Operator, boosted: Boosted) -> str:
+    """Writes the scores ``-raw, raw`` of two classes; a sum of negated numbers is the negated sum, to the last bit."""
     trees = tuple(attrs.evolve(tree, value=np.hstack([-tree.value, tree.value])) for tree in boosted.trees)
-    return graph.add_up(graph.ask_leaves(trees, boosted.precision))
+    return add_up(graph, ask_leaves(graph, operator, trees, boosted.precision))
 
 
-def _add_stages(graph: Graph, boosted: Boosted) -> str:
-    """Draws a score for each class: ``(stages * classes, rows, 1)`` to ``(stages, classes, rows)`` to its sum."""
-    leaves = graph.ask_leaves(boosted.trees, boosted.precision)
-    shape = graph.constant(np.array([len(boosted.stages), len(boosted.baseline), -1]))
-    by_class = graph.add_up(graph.add("Reshape", leaves, shape))
-    return graph.add("Transpose", by_class, perm=[1, 0])
+def _add_stages(graph: Graph, operator: Operator, boosted: Boosted) -> str:
+    """Writes a score for each class: ``(stages * classes, rows, 1)`` to ``(stages, classes, rows)`` to its sum."""
+    leaves = ask_leaves(graph, operator, boosted.trees, boosted.precision)
+    shape = graph.constant([len(boosted.stages), len(boosted.baseline), -1])
+    by_class = add_up(graph, graph.node("Reshape", leaves, shape))
+    return graph.node("Transpose", by_class, perm=[1, 0])
 
 
 def _turn(graph: Graph, scores: str, link: BaseLink) -> str:
-    """Draws the inverse of a link, as ``sklearn/_loss/link.py`` has it."""
+    """Writes the inverse of a link, as ``sklearn/_loss/link.py`` has it."""
     match link:
         case IdentityLink():
             return scores
         case LogLink():
-            return graph.add("Exp", scores)
+            return graph.node("Exp", scores)
         case LogitLink():
-            return graph.add("Sigmoid", scores)
+            return graph.node("Sigmoid", scores)
         case HalfLogitLink():
-            return graph.add("Sigmoid", graph.add("Mul", scores, graph.constant(np.array(2.0))))
+            return graph.node("Sigmoid", graph.node("Mul", scores, graph.constant(2.0)))
         case MultinomialLogit():
-            return graph.add("Softmax", scores, axis=1)
+            return graph.node("Softmax", scores, axis=1)
         case _:
             raise ConvertError(f"no inverse is known of the link {type(link).__name__}")

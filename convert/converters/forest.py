@@ -9,8 +9,11 @@ what threads finish first is added first, and the last bit of a quotient may dif
 from typing import Any
 
 import numpy as np
+from skl2onnx.common._container import ModelComponentContainer
+from skl2onnx.common._topology import Operator, Scope
 
-from convert.converters.graph import Graph
+from convert.converters.leaves import add_up, ask_leaves, give_numbers, give_winner, withhold_infinite
+from convert.converters.nodes import Graph
 from convert.converters.tree import Tree, read_tree
 from convert.errors import ConvertError
 
@@ -27,21 +30,21 @@ def read_trees(estimator: Any) -> tuple[Tree, ...]:
     return tuple(read_tree(each.tree_) for each in getattr(estimator, "estimators_", (estimator,)))
 
 
-def convert_classifier(scope: Any, operator: Any, container: Any) -> None:
-    """Draws a classifier: its label and the probabilities of all classes."""
-    graph = Graph(scope, operator, container)
-    probabilities = _average(graph)
-    graph.give_labels(probabilities)
-    graph.give_numbers(probabilities)
+def convert_classifier(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
+    """Writes a classifier: its label and the probabilities of all classes."""
+    graph = Graph(scope, container)
+    probabilities = _average(graph, operator)
+    give_winner(graph, operator, probabilities)
+    give_numbers(graph, operator, probabilities)
 
 
-def convert_regressor(scope: Any, operator: Any, container: Any) -> None:
-    """Draws a regressor: one number a row."""
-    graph = Graph(scope, operator, container)
-    graph.give_numbers(_average(graph))
+def convert_regressor(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
+    """Writes a regressor: one number a row."""
+    graph = Graph(scope, container)
+    give_numbers(graph, operator, _average(graph, operator))
 
 
-def _average(graph: Graph) -> str:
-    trees = read_trees(graph.operator.raw_operator)
-    total = graph.add_up(graph.ask_leaves(trees, np.float32))
-    return graph.add("Div", total, graph.constant(np.array(float(len(trees)))))
+def _average(graph: Graph, operator: Operator) -> str:
+    trees = read_trees(operator.raw_operator)
+    total = add_up(graph, ask_leaves(graph, operator, trees, np.float32))
+    return withhold_infinite(graph, operator, graph.node("Div", total, graph.constant(float(len(trees)))))

@@ -10,12 +10,14 @@ from typing import Any
 
 import attrs
 import numpy as np
+from skl2onnx.common._container import ModelComponentContainer
+from skl2onnx.common._topology import Operator, Scope
 from sklearn._loss.link import IdentityLink
 from sklearn.base import is_classifier
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
-from convert.converters.boosting import Boosted, draw_classifier, draw_regressor
-from convert.converters.graph import Graph
+from convert.converters.boosting import Boosted, write_classifier, write_regressor
+from convert.converters.nodes import Graph
 from convert.converters.tree import Tree, read_tree
 from convert.errors import ConvertError
 
@@ -39,18 +41,19 @@ def read_boosted(estimator: Any) -> Boosted:
         baseline=estimator._raw_predict_init(any_row)[0],  # noqa: SLF001 (no public call says it before the stages)
         precision=np.float32,
         link=estimator._loss.link if is_classifier(estimator) else IdentityLink(),  # noqa: SLF001 (as above)
+        refuses_infinite=True,
     )
 
 
-def convert_classifier(scope: Any, operator: Any, container: Any) -> None:
-    """Draws a classifier: its label and the probabilities of all classes."""
+def convert_classifier(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
+    """Writes a classifier: its label and the probabilities of all classes."""
     boosted = read_boosted(operator.raw_operator)
-    draw_classifier(Graph(scope, operator, container), boosted, last_of_equals=len(boosted.baseline) == 1)
+    write_classifier(Graph(scope, container), operator, boosted, last_of_equals=len(boosted.baseline) == 1)
 
 
-def convert_regressor(scope: Any, operator: Any, container: Any) -> None:
-    """Draws a regressor: one number a row."""
-    draw_regressor(Graph(scope, operator, container), read_boosted(operator.raw_operator))
+def convert_regressor(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
+    """Writes a regressor: one number a row."""
+    write_regressor(Graph(scope, container), operator, read_boosted(operator.raw_operator))
 
 
 def _is_constant(init: Any) -> bool:

@@ -12,9 +12,12 @@ from typing import Any
 import attrs
 import numpy as np
 import numpy.typing as npt
+from skl2onnx.common._container import ModelComponentContainer
+from skl2onnx.common._topology import Operator, Scope
 
-from convert.converters.boosting import Boosted, draw_classifier, draw_regressor
-from convert.converters.graph import Graph
+from convert.converters.boosting import Boosted, write_classifier, write_regressor
+from convert.converters.leaves import takes_float32
+from convert.converters.nodes import Graph
 from convert.converters.tree import LEAF, Tree
 from convert.errors import ConvertError
 
@@ -33,25 +36,24 @@ def read_boosted(estimator: Any) -> Boosted:
         baseline=estimator._baseline_prediction.ravel(),  # noqa: SLF001
         precision=np.float64,
         link=estimator._loss.link,  # noqa: SLF001
+        refuses_infinite=False,
     )
 
 
-def convert_classifier(scope: Any, operator: Any, container: Any) -> None:
-    """Draws a classifier: its label and the probabilities of all classes."""
-    graph = Graph(scope, operator, container)
-    draw_classifier(graph, _for_input(graph))
+def convert_classifier(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
+    """Writes a classifier: its label and the probabilities of all classes."""
+    write_classifier(Graph(scope, container), operator, _for_input(operator))
 
 
-def convert_regressor(scope: Any, operator: Any, container: Any) -> None:
-    """Draws a regressor: one number a row."""
-    graph = Graph(scope, operator, container)
-    draw_regressor(graph, _for_input(graph))
+def convert_regressor(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
+    """Writes a regressor: one number a row."""
+    write_regressor(Graph(scope, container), operator, _for_input(operator))
 
 
-def _for_input(graph: Graph) -> Boosted:
+def _for_input(operator: Operator) -> Boosted:
     """Reads the estimator to compare float32 input as it is, which answers as it would in float64 and is quicker."""
-    boosted = read_boosted(graph.operator.raw_operator)
-    return attrs.evolve(boosted, precision=np.float32) if graph.takes_float32 else boosted
+    boosted = read_boosted(operator.raw_operator)
+    return attrs.evolve(boosted, precision=np.float32) if takes_float32(operator) else boosted
 
 
 def _columns(estimator: Any) -> npt.NDArray[np.int64]:

@@ -6,16 +6,18 @@ from typing import Any
 import attrs
 import numpy as np
 import numpy.typing as npt
-from onnx import NodeProto, TensorProto, helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 from skl2onnx.common._container import ModelComponentContainer
 from skl2onnx.common._topology import Operator, Scope
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, guess_proto_type
 
-ELEMENTS = {"f": TensorProto.DOUBLE, "i": TensorProto.INT64, "b": TensorProto.BOOL, "U": TensorProto.STRING}
-"""The ONNX element of an array's kind: every constant is as wide as there is."""
+from convert.errors import ConvertError
 
-ML_VERSION = 2
-"""Of the operators of ai.onnx.ml; skl2onnx takes none above 3, and would choose the newest."""
+_DTYPES = {"f": np.float64, "i": np.int64, "b": np.bool_, "U": np.object_}
+"""What an array of a kind is written as: every constant is as wide as there is."""
+
+ML_VERSION = 3
+"""Of the operators of ai.onnx.ml; skl2onnx takes none above, and would choose the newest."""
 
 
 @attrs.frozen(eq=False)
@@ -32,18 +34,18 @@ class Graph:
     scope: Scope
     container: ModelComponentContainer
     inner: list[NodeProto] | None = None
-    constants: dict[tuple[int, tuple[int, ...], bytes], str] = attrs.field(factory=dict)
+    constants: dict[tuple[str, tuple[int, ...], bytes], str] = attrs.field(factory=dict)
 
     def constant(self, values: Any) -> str:
         """Adds an array: double for any number with a point, int64 for whole ones, bool or text."""
         array = np.asarray(values)
-        element, shape, content = ELEMENTS[array.dtype.kind], array.shape, array.ravel().tolist()
+        wide: npt.NDArray[Any] = array.astype(_DTYPES[array.dtype.kind])
         if self.inner is not None:
-            return self.node("Constant", value=helper.make_tensor("value", element, shape, content))
-        key = (element, shape, array.tobytes())
+            return self.node("Constant", value=numpy_helper.from_array(wide))
+        key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self.constants:
             self.constants[key] = self.name("constant")
-            self.container.add_initializer(self.constants[key], element, shape, content)
+            self.container.initializers.append(numpy_helper.from_array(wide, self.constants[key]))
         return self.constants[key]
 
     def node(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
@@ -108,10 +110,18 @@ def add_in_order(graph: Graph, terms: Sequence[str]) -> str:
 
 
 def give_label(graph: Graph, position: str, classes: npt.NDArray[Any], output: str) -> None:
-    """Turns class positions, shape ``(n,)``, into labels, text or int64."""
-    text = classes.dtype.kind in "OU"
-    labels = graph.constant(classes.astype(str) if text else classes.astype(np.int64))
-    graph.give(graph.node("Gather", labels, position), output)
+    """Turns class positions, shape ``(n,)``, into labels, text or int64.
+
+    Raises:
+        ConvertError: If the classes are neither whole numbers, truth values nor text.
+    """
+    if classes.dtype.kind in "biu":
+        labels = classes.astype(np.int64)
+    elif all(isinstance(label, str) for label in classes.tolist()):
+        labels = classes.astype(str)
+    else:
+        raise ConvertError(f"expected labels of whole numbers, truth values or text, got {classes.tolist()[:3]}")
+    graph.give(graph.node("Gather", graph.constant(labels), position), output)
 
 
 def declare_numbers(operator: Operator, width: int) -> None:

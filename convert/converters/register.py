@@ -62,11 +62,13 @@ def register_converters() -> None:
     for kind, convert in CLASSIFIERS.items():
         options: dict[str, list[Any]] = {
             "zipmap": [True, False, "columns"],
-            # A calibrated booster is asked for its raw scores; skl2onnx asks after the other two of every classifier.
-            "raw_scores": [True, False] if kind in BOOSTERS else [False],
+            # skl2onnx asks after these two of every classifier.
             "nocl": [False],
             "output_class_labels": [False],
         }
+        if kind in BOOSTERS:
+            # A calibrated classifier is asked for raw scores where it has this option, for probabilities where not.
+            options["raw_scores"] = [True, False]
         _register(kind, convert, _shape_classifier, options)
     for kind, convert in REGRESSORS.items():
         _register(kind, convert, calculate_linear_regressor_output_shapes, {})

@@ -58,7 +58,7 @@ def measure_paces(
         SessionError: If it can answer none of them.
     """
     asked = known.iloc[: max(SIZES)]
-    answers = ask_session(session, to_rows(asked), (_BATCH_ROWS,), max(1, len(signature.labels)))
+    answers = ask_session(session, to_rows(asked), (_BATCH_ROWS,), signature.answer_width)
     answered = asked[answers.is_answered]
     return tuple(_measure(estimator, session, answered, size) for size in SIZES)
 

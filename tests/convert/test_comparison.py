@@ -95,10 +95,18 @@ def test_a_regressors_difference_is_relative_to_its_number_or_to_the_spread_of_k
 
 
 def test_a_number_near_zero_is_measured_by_the_spread() -> None:
-    compared = compare_numbers([-1.0, 0.0, 1.0], [-1.0, 5e-6, 1.0])
-    assert compared.scale == pytest.approx(math.sqrt(2 / 3))
-    assert compared.is_mismatch.tolist() == [False, False, False]
-    assert compare_numbers([-1.0, 0.0, 1.0], [-1.0, 1e-5, 1.0]).is_mismatch.tolist() == [False, True, False]
+    compared = compare_numbers([-1.0, 0.0, 3.0, 0.0], [-1.0, 1.9e-5, 3.0, 0.0])
+    assert compared.scale == 2.0
+    assert not compared.is_mismatch.any()
+    assert compare_numbers([-1.0, 0.0, 3.0], [-1.0, 2.1e-5, 3.0]).is_mismatch.tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("outlier", [1e4, 1e9, -1e300])
+def test_a_number_far_from_all_others_hides_no_difference_of_theirs(outlier: float) -> None:
+    known = [*np.linspace(-1, 1, 21).tolist(), outlier]
+    compared = compare_numbers(known, [known[0] + 1e-4, *known[1:]])
+    assert compared.scale == pytest.approx(0.5, rel=0.3)
+    assert compared.is_mismatch.tolist() == [True] + [False] * 21
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 7.0])
@@ -114,10 +122,10 @@ def test_the_spread_is_of_known_rows_that_have_an_answer() -> None:
     assert compare_numbers([math.nan, 2.0], [math.nan, 2.0 + 1e-4], known=1).is_mismatch.tolist() == [False, True]
 
 
-@pytest.mark.parametrize("size", [1e160, 1e300, 1e-320])
-def test_numbers_whose_squares_are_beyond_a_float64_have_a_spread_all_the_same(size: float) -> None:
+@pytest.mark.parametrize("size", [1e160, 8e307, 1e-320])
+def test_numbers_whose_distances_are_beyond_a_float64_have_a_spread_all_the_same(size: float) -> None:
     compared = compare_numbers([size, -size, size], [size, -size, -size])
-    assert compared.scale == pytest.approx(size * math.sqrt(8 / 9))
+    assert compared.scale == pytest.approx(size)
     assert compared.is_mismatch.tolist() == [False, False, True]
 
 

@@ -5,13 +5,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier, StackingClassifier, VotingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, PolynomialFeatures, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from convert.inputs import model_input
+from convert.inputs import model_inputs
 from tests.convert.tables import make_table
 from training.dataset import Dataset
 from training.estimators import choose_estimator
@@ -22,14 +24,12 @@ TREE = DecisionTreeClassifier(random_state=0)
 Columns = tuple[str | None, ...]
 
 
-def columns_of(steps: Any, dataset: Dataset = NUMBERS) -> Columns | None:
+def columns_of(steps: Any, dataset: Dataset = NUMBERS) -> Columns:
     """Fits a tree behind steps, holds what it is said to be given against its answers, and gives the features."""
     estimator = steps if isinstance(steps, Pipeline) else make_pipeline(*steps, TREE)
     estimator.fit(dataset.features, dataset.target)
-    given = model_input(estimator, dataset.features)
-    if given is None:
-        return None
-    model, values = given.model, np.array(given.values)
+    (given,) = model_inputs(estimator, dataset.features)
+    model, values = given.model, given.prepare(dataset.features)
     assert model is estimator[-1]
     assert values.dtype == np.float64
     assert values.shape == (4, len(given.features))
@@ -42,10 +42,9 @@ def columns_of(steps: Any, dataset: Dataset = NUMBERS) -> Columns | None:
 
 
 def test_an_estimator_that_is_no_pipeline_is_given_the_features_themselves() -> None:
-    given = model_input(TREE, NUMBERS.features)
-    assert given is not None
+    (given,) = model_inputs(TREE, NUMBERS.features)
     assert (given.model, given.features) == (TREE, ("a", "b"))
-    np.testing.assert_array_equal(given.values, NUMBERS.features)
+    np.testing.assert_array_equal(given.prepare(NUMBERS.features), NUMBERS.features)
 
 
 @pytest.mark.parametrize(
@@ -119,8 +118,41 @@ def test_named_estimators_are_given_numbers_behind_categories(name: str) -> None
 def test_what_is_given_text_cannot_be_told(steps: Any) -> None:
     prepared = [step.fit(WORDS.features) for step in steps]
     kept = FunctionTransformer().fit(WORDS.features)
-    told = model_input(make_pipeline(*prepared, kept), WORDS.features)
-    assert (told is None) is not bool(steps)
-    assert model_input(TREE, WORDS.features) is None
+    told = model_inputs(make_pipeline(*prepared, kept), WORDS.features)
+    assert len(told) == len(steps)
+    assert model_inputs(TREE, WORDS.features) == []
     words_alone = make_pipeline(SimpleImputer(strategy="most_frequent").fit(WORDS.features[["d"]]), TREE)
-    assert model_input(words_alone, WORDS.features[["d"]]) is None
+    assert model_inputs(words_alone, WORDS.features[["d"]]) == []
+
+
+MEMBERS = {
+    "boosted": (
+        AdaBoostClassifier(DecisionTreeClassifier(max_depth=1), n_estimators=2, random_state=0),
+        [("a", "b")] * 2,
+    ),
+    "bagged": (BaggingClassifier(TREE, 3, max_features=0.5, random_state=1), [("b",), ("a",), ("b",)]),
+    "calibrated": (CalibratedClassifierCV(TREE, cv=2, ensemble=True), [("a", "b")] * 2),
+    "put to a vote": (
+        VotingClassifier([("scaled", make_pipeline(StandardScaler(), TREE)), ("not", TREE)]),
+        [(None, None), ("a", "b")],
+    ),
+    "stacked": (StackingClassifier([("one", TREE)], TREE, cv=2), [("a", "b"), (None,)]),
+}
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+@pytest.mark.parametrize("filled", [False, True])
+def test_every_member_is_told_with_what_it_is_given(name: str, *, filled: bool) -> None:
+    """Held against the members' own answers, as each gives them to rows that are prepared for it."""
+    made, columns = MEMBERS[name]
+    known, target = NUMBERS.features.fillna(2.0), NUMBERS.target
+    estimator = make_pipeline(SimpleImputer(), made) if filled else made
+    estimator.fit(known, target)
+    told = model_inputs(estimator, known)
+    assert [given.features for given in told] == columns
+    for given in told:
+        values = given.prepare(known)
+        assert isinstance(given.model, DecisionTreeClassifier)
+        assert values.shape == (4, given.model.n_features_in_)
+        if None not in given.features:
+            np.testing.assert_array_equal(values, known[list(given.features)])

@@ -177,6 +177,21 @@ def test_where_it_cannot_be_told_what_trees_are_given_no_threshold_is_asked() ->
     assert "at thresholds" not in ask_of(known, estimator)
 
 
+def test_of_more_branches_than_can_be_asked_a_part_is_and_the_kind_says_so(
+    mixed: Specimen, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = mixed.estimator[-1].tree_
+    # An infinite threshold parts missing values from all others.
+    branches = int(((tree.children_left >= 0) & np.isfinite(tree.threshold)).sum())
+    for most, kind in ((branches, "at thresholds"), (5, f"at thresholds (5 of {branches} branches)")):
+        monkeypatch.setattr("convert.questions.MAX_BRANCHES", most)
+        made = make_questions(mixed.estimator, mixed.dataset.features, describe_features(mixed.dataset))
+        (rows,) = [one.rows for one in made if one.kind.startswith("at thresholds")]
+        assert kind in [one.kind for one in made]
+        assert lines(rows) <= lines(asked["at thresholds"])
+    assert 5 <= len(rows) <= 5 * 7
+
+
 def test_every_threshold_on_a_feature_of_a_mixed_table_is_asked(mixed: Specimen, asked: Asked) -> None:
     tree = mixed.estimator[-1].tree_
     columns = mixed.estimator[:-1].get_feature_names_out()

@@ -1,7 +1,5 @@
 """Where the answer of trees may turn is told in full, with a row that comes by and the numbers beside it."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer
@@ -81,7 +79,7 @@ def test_an_estimator_without_trees_has_no_branches() -> None:
 def test_every_branch_of_every_family_is_told_that_a_row_comes_by(of: Of) -> None:
     specimen = fit(of)
     branches = visited_branches(specimen.estimator, specimen.known)
-    trees: Any = _read_trees(specimen.estimator)
+    trees, _ = _read_trees(specimen.estimator)
     told = set(zip(branches.column.tolist(), branches.threshold.tolist(), strict=True))
     for tree in trees:
         at = ~tree.is_leaf & np.isfinite(tree.threshold)

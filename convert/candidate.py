@@ -44,13 +44,6 @@ class Candidate:
         return SCORES[self.run.task]
 
     @property
-    def score(self) -> float:
-        """Its score on the held-out rows."""
-        score = self.run.score("test")
-        assert score is not None  # noqa: S101  a finished run has one
-        return score
-
-    @property
     def passed(self) -> bool:
         """Whether it is proven equal to its estimator, or as equal as was asked for."""
         return self.climbed.proof.certificate.passed

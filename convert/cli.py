@@ -16,7 +16,7 @@ from convert.candidate import Candidate, contend, make_candidate, take_fastest
 from convert.errors import ConvertError
 from convert.gates import check_gates
 from convert.limits import NAMES, SECTION, read_limits
-from convert.publish import Publication, check_name, publish
+from convert.publish import Publication, check_name, newest_number, publish
 from convert.report.report import make_report
 from convert.tell import tell, tell_contenders, tell_gates
 from server.errors import CorollaError
@@ -49,7 +49,8 @@ def _convert(options: argparse.Namespace) -> int:
     limits = read_limits(Path("pyproject.toml"), {limit: getattr(options, limit) for limit in NAMES})
     candidate = _take(options, runs)
     tell(candidate.climbed)
-    gates = check_gates(candidate, options.models_dir, name, limits)
+    newest = newest_number(options.models_dir, name)
+    gates = check_gates(candidate, options.models_dir, name, limits, replace=options.replace)
     log.note_gates(candidate.run.id, [attrs.asdict(gate) for gate in gates])
     tell_gates(gates)
     if not candidate.passed:
@@ -57,7 +58,7 @@ def _convert(options: argparse.Namespace) -> int:
     if not all(gate.passed for gate in gates):
         return GATE_CLOSED
     report = make_report(candidate.run, candidate.left, candidate.climbed, log.list())
-    print(_publish(candidate, options.models_dir, name, report))
+    print(publish(options.models_dir, _publication(candidate, name, report), after=newest))
     return 0
 
 
@@ -76,9 +77,9 @@ def _take(options: argparse.Namespace, runs: Sequence[Run]) -> Candidate:
     return take_fastest(contenders)
 
 
-def _publish(candidate: Candidate, models_dir: Path, name: str, report: bytes) -> Path:
+def _publication(candidate: Candidate, name: str, report: bytes) -> Publication:
     climbed = candidate.climbed
-    publication = Publication(
+    return Publication(
         name=name,
         model_name=candidate.run.model,
         compiled=climbed.compiled,
@@ -88,7 +89,6 @@ def _publish(candidate: Candidate, models_dir: Path, name: str, report: bytes) -
         run=_facts(candidate.run),
         report=report,
     )
-    return publish(models_dir, publication)
 
 
 def _facts(run: Run) -> RunFacts:
@@ -135,6 +135,11 @@ def _make_parser() -> argparse.ArgumentParser:
         parser.add_argument(
             f"--{limit.replace('_', '-')}", metavar="X", type=_limit, help=f"{words}; or {limit} in {SECTION}"
         )
+    parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="publish though the version now served takes other features, or answers with other kinds of labels",
+    )
     parser.add_argument("--name", help="the model's name in the repository and in routes (default: the dataset's)")
     parser.add_argument(
         "--data-dir",

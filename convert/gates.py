@@ -3,22 +3,22 @@
 Each gate says what it found and by how much it is closed. It publishes nothing.
 """
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
-import numpy as np
-from sklearn.metrics import r2_score
 
-from convert.answers import ask_session, to_rows
 from convert.candidate import Candidate
 from convert.limits import Limits
-from server.catalog import Model, load_model
-from server.errors import RefusedError, SessionError
+from convert.parity import Certificate
+from convert.scoring import Score, score, to_requests
+from server.catalog import Model, load_model, load_newest
 from server.repository import list_versions
-from training.dataset import Dataset
+from server.session import Session
+from server.signature import Signature
 
-_NOT_COMPARABLE = "of other features or another task, or is a regressor that does not answer every held-out row"
+SHOWN_FEATURES = 5
 
 
 @attrs.frozen
@@ -40,7 +40,9 @@ class Gate:
     text: str
 
 
-def check_gates(candidate: Candidate, models_dir: Path, name: str, limits: Limits) -> tuple[Gate, ...]:
+def check_gates(
+    candidate: Candidate, models_dir: Path, name: str, limits: Limits, *, replace: bool = False
+) -> tuple[Gate, ...]:
     """Holds a candidate against every limit.
 
     Args:
@@ -48,80 +50,103 @@ def check_gates(candidate: Candidate, models_dir: Path, name: str, limits: Limit
         models_dir: The model repository.
         name: The model's name there.
         limits: What it must keep to.
+        replace: Whether it may take the place of one that takes other features, or answers with others labels.
     """
-    certificate, parity = candidate.climbed.proof.certificate, candidate.climbed.proof.certificate.parity
-    proof = f"{parity.mismatches} of {parity.rows} rows differ, {parity.allowed_mismatches} allowed"
-    if certificate.neighbours_difference > parity.tolerance:
-        proof += f"; with its neighbours a row's answer moves by {certificate.neighbours_difference:.1e}"
-    gates = [Gate("parity", certificate.passed, parity.mismatches, parity.allowed_mismatches, proof)]
-    gates.append(_compare_to_served(candidate, find_served(models_dir, name), limits.tolerance))
-    gates += _class_gates(candidate, limits.least_class_score)
-    size, row_us = len(candidate.climbed.compiled.model), candidate.row_us
+    compiled, held_out = candidate.climbed.compiled, candidate.left.held_out
+    signature, requests = compiled.signature, to_requests(held_out.features, compiled.signature.features)
+    found = score(signature, Session(compiled.model, signature), requests, held_out.target)
+    gates = [_parity(candidate.climbed.proof.certificate)]
+    served = find_served(models_dir, name)
+    if served is None:
+        gates.append(_open("no version is served yet"))
+    elif unlike := find_unlike(served.manifest.signature, signature):
+        gates.append(_say_unlike(served, unlike, replace=replace))
+    else:
+        known = score(served.manifest.signature, served.session, requests, held_out.target).value
+        gates.append(_compare(candidate.metric, found.value, served, known, limits.tolerance))
+    gates += _class_gates(found, limits.least_class_score)
     if limits.largest_bytes is not None:
-        gates.append(_at_most("size", size, limits.largest_bytes, "bytes"))
+        gates.append(_at_most("size", len(compiled.model), limits.largest_bytes, "bytes"))
     if limits.largest_row_us is not None:
-        gates.append(_at_most("speed", row_us, limits.largest_row_us, "us for one row"))
+        gates.append(_at_most("speed", candidate.row_us, limits.largest_row_us, "us for one row"))
     return tuple(gates)
 
 
 def find_served(models_dir: Path, name: str) -> Model | None:
     """Gives the version that a server would serve now: the newest that is sound."""
-    for number in list_versions(models_dir).get(name, []):
-        try:
-            return load_model(models_dir / name / str(number), name, number, threads=1)
-        except RefusedError:
-            continue
-    return None
+    numbers = list_versions(models_dir).get(name, [])
+    return load_newest(models_dir, name, numbers, functools.partial(load_model, threads=1), refusals=[])
 
 
-def _compare_to_served(candidate: Candidate, served: Model | None, tolerance: float) -> Gate:
-    if served is None:
-        return Gate("served", passed=True, found=None, limit=None, text="no version is served yet")
-    place = f"{served.manifest.name}/{served.manifest.version}"
-    known = _score(served, candidate.left.held_out)
-    if known is None:
-        return Gate("served", passed=True, found=None, limit=None, text=f"{place} is {_NOT_COMPARABLE}")
-    found = candidate.score
-    lead = f"{candidate.metric} on the held-out rows {found:.4f}, that of {place} {known:.4f}"
-    if found >= known - tolerance:
-        return Gate("served", passed=True, found=found, limit=known - tolerance, text=lead)
-    text = f"{lead}: lower by {known - found:.4f}, more than the tolerance of {tolerance:g}"
-    return Gate("served", passed=False, found=found, limit=known - tolerance, text=text)
+def _parity(certificate: Certificate) -> Gate:
+    parity = certificate.parity
+    text = f"{parity.mismatches} of {parity.rows} rows differ, {parity.allowed_mismatches} allowed"
+    if certificate.neighbours_difference > parity.tolerance:
+        text += f"; with its neighbours a row's answer moves by {certificate.neighbours_difference:.1e}"
+    return Gate("parity", certificate.passed, parity.mismatches, parity.allowed_mismatches, text)
 
 
-def _score(served: Model, held_out: Dataset) -> float | None:
-    """Gives the score of a version on rows, or None where it cannot be asked about them."""
-    signature = served.manifest.signature
-    names = [feature.name for feature in signature.features]
-    same_kinds = {feature.name: feature.type for feature in signature.features}
-    columns = {column.name: column.kind for column in held_out.columns[:-1]}
-    if signature.is_regressor != (held_out.task == "regression"):
-        return None
-    if {name: kind == "category" for name, kind in same_kinds.items()} != {
-        name: kind == "category" for name, kind in columns.items()
-    }:
-        return None
-    width = max(1, len(signature.labels))
-    try:
-        answers = ask_session(served.session, to_rows(held_out.features[names]), (1,), width)
-    except SessionError:
-        return None if signature.is_regressor else 0.0
-    target = held_out.target.to_numpy()
-    if not signature.is_regressor:
-        # A row that it would refuse is not answered right.
-        return float(np.mean(answers.is_answered & (answers.labels == target.astype(object))))
-    return float(r2_score(target, answers.numbers[:, 0])) if answers.is_answered.all() else None
+def _open(text: str) -> Gate:
+    return Gate("served", passed=True, found=None, limit=None, text=text)
 
 
-def _class_gates(candidate: Candidate, least: float | None) -> Iterator[Gate]:
+def find_unlike(served: Signature, signature: Signature) -> str:
+    """Says what clients of the served version would find otherwise in the place of it: what is asked, or answered.
+
+    Args:
+        served: What the version now served takes and gives.
+        signature: What the one takes and gives that would be published.
+
+    Returns:
+        The difference in words; none where there is none.
+    """
+    if served.is_regressor != signature.is_regressor:
+        return f"answers with {'numbers' if served.is_regressor else 'labels'}"
+    if _label_kinds(served) != _label_kinds(signature):
+        return f"answers with labels such as {served.labels[0]!r}, this one with such as {signature.labels[0]!r}"
+    before, now = _feature_kinds(served), _feature_kinds(signature)
+    if before == now:
+        return ""
+    others = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    return f"takes other features: {', '.join(map(repr, others[:SHOWN_FEATURES]))} differ"
+
+
+def _label_kinds(signature: Signature) -> set[type]:
+    return {type(label) for label in signature.labels}
+
+
+def _feature_kinds(signature: Signature) -> dict[str, bool]:
+    """Says of each feature whether it is a category; whole numbers are numbers too."""
+    return {feature.name: feature.type == "category" for feature in signature.features}
+
+
+def _say_unlike(served: Model, unlike: str, *, replace: bool) -> Gate:
+    text = f"{_place(served)} {unlike}"
+    if replace:
+        return _open(f"{text}; replaced knowingly")
+    text += ": its clients would be refused or misled; --name gives this one a name of its own, --replace its place"
+    return Gate("served", passed=False, found=None, limit=None, text=text)
+
+
+def _place(served: Model) -> str:
+    return f"{served.manifest.name}/{served.manifest.version}"
+
+
+def _compare(metric: str, found: float, served: Model, known: float, tolerance: float) -> Gate:
+    text = f"{metric} on the held-out rows {found:.4f}, that of {_place(served)} {known:.4f}"
+    passed = found >= known - tolerance
+    if not passed:
+        text += f": lower by {known - found:.4f}, more than the tolerance of {tolerance:g}"
+    return Gate("served", passed, found, known - tolerance, text)
+
+
+def _class_gates(found: Score, least: float | None) -> Iterator[Gate]:
     if least is None:
         return
-    if candidate.metric == "r2":
-        yield _at_least("score", candidate.score, least, "R² on the held-out rows")
-        return
-    assert candidate.run.metrics is not None  # noqa: S101  a finished run has them
-    for known in candidate.run.metrics["test"]["classes"]:
-        yield _at_least(f"class {known['label']}", known["recall"], least, "of its held-out rows are answered right")
+    if not found.recalls:
+        yield _at_least("score", found.value, least, "R² on the held-out rows")
+    for label, recall in found.recalls:
+        yield _at_least(f"class {label}", recall, least, "of its held-out rows are answered right")
 
 
 def _at_least(name: str, found: float, limit: float, what: str) -> Gate:

@@ -22,7 +22,7 @@ from convert.parity import Certificate
 from convert.staging import STAGING, locked
 from server.catalog import load_model
 from server.manifest import FORMAT, GoldenRow, Manifest, RunFacts, name_fault
-from server.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE, REPORT_FILE, list_numbers
+from server.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE, REPORT_FILE, list_versions
 from training.durable import sync_folder, write_file
 
 TOOLS = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy", "pandas", "skops")
@@ -65,14 +65,25 @@ def check_name(name: str) -> str:
     return name
 
 
-def publish(models_dir: Path, publication: Publication) -> Path:
+def newest_number(models_dir: Path, name: str) -> int:
+    """Gives the number of a model's newest version, sound or not; 0 where it has none."""
+    return max(list_versions(models_dir).get(name, []), default=0)
+
+
+def publish(models_dir: Path, publication: Publication, after: int | None = None) -> Path:
     """Publishes the next version of a model.
+
+    Args:
+        models_dir: The model repository.
+        publication: What the version is made of.
+        after: The newest number when it was held against what was served; None holds it against nothing.
 
     Returns:
         The version's folder.
 
     Raises:
-        ConvertError: If the certificate does not pass or is another model's, or the name cannot be a model's.
+        ConvertError: If the certificate does not pass or is another model's, the name cannot be a model's, or another
+            version has been published since.
         RefusedError: If the server would not serve it.
     """
     if not (publication.certificate.passed and publication.golden):
@@ -81,10 +92,13 @@ def publish(models_dir: Path, publication: Publication) -> Path:
         raise ConvertError("the certificate is of another model")
     folder = models_dir / check_name(publication.name)
     with locked(folder):
+        newest = newest_number(models_dir, publication.name)
+        if after not in {None, newest}:
+            raise ConvertError(f"{publication.name}/{newest} has been published meanwhile: convert again")
         staging = folder / STAGING
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir()
-        number = max(list_numbers(folder), default=0) + 1
+        number = newest + 1
         for file, content in _files(publication, number).items():
             write_file(staging / file, content)
         sync_folder(staging)

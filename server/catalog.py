@@ -87,7 +87,10 @@ def load_catalog(models_dir: Path, threads: int, trusted: TrustedKeys | None = N
     except OSError as error:
         raise NoSoundVersionError(f"nothing to serve: {models_dir} cannot be read: {error}") from error
     for name, numbers in versions.items():
-        model = load_newest(models_dir, name, numbers, load, refusals)
+        refused: list[Refusal] = []
+        model = load_newest(models_dir, name, numbers, load, refused)
+        _tell(model, refused)
+        refusals += refused
         if model is not None:
             models[name] = model
     if not models:
@@ -132,17 +135,22 @@ def load_newest(
     """
     for number in numbers:
         try:
-            model = load(models_dir / name / str(number), name, number)
+            return load(models_dir / name / str(number), name, number)
         except RefusedError as error:
-            logger.error("version refused", extra={"facts": {"model": name, "version": number, "reason": str(error)}})  # noqa: TRY400  the reason is the message, a traceback tells no more
             refusals.append(Refusal(name, number, str(error)))
-            continue
-        facts = {"model": name, "version": number, "model_name": model.manifest.model_name}
-        if model.manifest.parity.mismatches:
-            facts["accepted_mismatches"] = model.manifest.parity.mismatches
-        logger.info("version loaded", extra={"facts": facts})
-        return model
     return None
+
+
+def _tell(model: Model | None, refused: Sequence[Refusal]) -> None:
+    for refusal in refused:
+        facts = {"model": refusal.name, "version": refusal.version, "reason": refusal.reason}
+        logger.error("version refused", extra={"facts": facts})
+    if model is not None:
+        manifest = model.manifest
+        loaded = {"model": manifest.name, "version": manifest.version, "model_name": manifest.model_name}
+        if manifest.parity.mismatches:
+            loaded["accepted_mismatches"] = manifest.parity.mismatches
+        logger.info("version loaded", extra={"facts": loaded})
 
 
 def _replay(manifest: Manifest, session: Session) -> bool:

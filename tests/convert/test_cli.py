@@ -310,6 +310,19 @@ def test_a_worse_model_than_the_served_one_is_published_only_where_the_tolerance
     assert published(workshop, 2).model_name == "stump_2"
 
 
+def test_a_model_of_other_features_replaces_the_served_one_only_where_that_is_said(
+    workshop: Workshop, bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fewer = attrs.evolve(bench, data_dir=workshop.data_dir, models_dir=workshop.models_dir)
+    assert fewer.train("--drop", "Id", "--drop", "PetalWidthCm") == 0
+    capsys.readouterr()
+    assert convert(workshop, "2") == 4
+    assert "gate served: CLOSED: iris/1 takes other features: 'PetalWidthCm' differ: " in capsys.readouterr().err
+    assert list_versions(workshop.models_dir) == {"iris": [1]}
+    assert convert(workshop, "2", "--replace") == 0
+    assert [feature.name for feature in published(workshop, 2).signature.features][-1] == "PetalLengthCm"
+
+
 def test_limits_are_the_projects_and_a_flag_goes_before_them(
     workshop: Workshop, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from convert.errors import ConvertError
 from convert.export import Compiled
 from convert.ladder import Rung
 from convert.parity import Certificate
-from convert.publish import CERTIFICATE_FILE, TOOLS, Publication, check_name, publish
+from convert.publish import CERTIFICATE_FILE, TOOLS, Publication, check_name, newest_number, publish
 from server.errors import RefusedError
 from server.manifest import FORMAT
 from server.repository import MODEL_FILE, REPORT_FILE, list_versions, read_package, read_report
@@ -55,6 +55,16 @@ def test_a_published_version_is_whole_and_tells_where_it_comes_from(
     assert manifest.run == iris_workshop.manifest().run
     assert manifest.golden == publication.golden
     assert manifest.tools.keys() == set(TOOLS)
+
+
+def test_a_version_that_another_has_come_before_is_refused(publication: Publication, models_dir: Path) -> None:
+    """It was held against what was served then."""
+    assert newest_number(models_dir, "iris") == 0
+    publish(models_dir, publication, after=0)
+    with pytest.raises(ConvertError, match=r"^iris/1 has been published meanwhile: convert again$"):
+        publish(models_dir, publication, after=0)
+    assert list_versions(models_dir) == {"iris": [1]}
+    assert publish(models_dir, publication, after=newest_number(models_dir, "iris")).name == "2"
 
 
 def test_the_certificate_is_there_to_be_read_with_all_its_figures(publication: Publication, models_dir: Path) -> None:

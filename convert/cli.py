@@ -4,7 +4,6 @@ What a program wants (the version's folder) goes to standard output, what a pers
 """
 
 import argparse
-import os
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -16,12 +15,14 @@ from convert.candidate import Candidate, contend, make_candidate, take_fastest
 from convert.errors import ConvertError
 from convert.gates import check_gates
 from convert.limits import NAMES, SECTION, read_limits
+from convert.places import add_models_dir
 from convert.publish import Publication, check_name, publish
 from convert.report.report import make_report
 from convert.tell import tell, tell_contenders, tell_gates
 from server.errors import CorollaError
 from server.manifest import RunFacts
 from training.errors import TrainingError
+from training.places import add_data_dir
 from training.runlog import SCORES, Run, RunLog
 
 REFUSED, NOT_PROVEN, GATE_CLOSED = 1, 3, 4
@@ -136,18 +137,8 @@ def _make_parser() -> argparse.ArgumentParser:
             f"--{limit.replace('_', '-')}", metavar="X", type=_limit, help=f"{words}; or {limit} in {SECTION}"
         )
     parser.add_argument("--name", help="the model's name in the repository and in routes (default: the dataset's)")
-    parser.add_argument(
-        "--data-dir",
-        type=Path,
-        default=Path(os.environ.get("COROLLA_DATA_DIR") or "data"),
-        help="where the log and the runs are (default: data; variable: COROLLA_DATA_DIR)",
-    )
-    parser.add_argument(
-        "--models-dir",
-        type=Path,
-        default=Path(os.environ.get("COROLLA_MODELS_DIR") or "models"),
-        help="the model repository (default: models; variable: COROLLA_MODELS_DIR)",
-    )
+    add_data_dir(parser)
+    add_models_dir(parser)
     return parser
 
 

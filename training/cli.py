@@ -4,7 +4,6 @@ What a program wants (the run's id) goes to standard output, what a person wants
 """
 
 import argparse
-import os
 import re
 import sqlite3
 import sys
@@ -18,6 +17,7 @@ from training.dataset import Dataset, read_dataset
 from training.errors import TrainingError
 from training.estimators import DEFAULTS, ESTIMATORS, choose_estimator
 from training.pipelines import EXPANSIONS
+from training.places import add_data_dir
 from training.review import review
 from training.runlog import SCORES, Run, RunLog
 from training.show import compare, show
@@ -204,7 +204,7 @@ def _make_parser() -> argparse.ArgumentParser:
     compared.set_defaults(command=_compare_runs)
     compared.add_argument("run_ids", metavar="RUN", type=int, nargs="+", help="the runs' ids")
     for command in (runs, shown, compared):
-        _add_data_dir(command)
+        add_data_dir(command)
     return parser
 
 
@@ -235,13 +235,4 @@ def _add_train(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--seed", type=_seed, default=42, help="seed of the split (default: 42)")
     command.add_argument("--test-share", type=_share, default=0.25, help="share of rows to hold out (default: 0.25)")
-    _add_data_dir(command)
-
-
-def _add_data_dir(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--data-dir",
-        type=Path,
-        default=Path(os.environ.get("COROLLA_DATA_DIR") or "data"),
-        help="where the log and the runs are (default: data; variable: COROLLA_DATA_DIR)",
-    )
+    add_data_dir(command)

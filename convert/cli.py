@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _convert(options: argparse.Namespace) -> int:
     log = RunLog(options.data_dir)
-    runs = [_find_finished(log, run_id) for run_id in options.run_ids]
+    runs = [log.find_finished(run_id) for run_id in options.run_ids]
     name = check_name(options.name or runs[0].dataset)
     limits = read_limits(Path("pyproject.toml"), {limit: getattr(options, limit) for limit in NAMES})
     candidate = _take(options, runs)
@@ -60,13 +60,6 @@ def _convert(options: argparse.Namespace) -> int:
     report = make_report(candidate.run, candidate.left, candidate.climbed, log.list())
     print(_publish(candidate, options.models_dir, name, report))
     return 0
-
-
-def _find_finished(log: RunLog, run_id: int) -> Run:
-    run = log.find(run_id)
-    if run.status != "finished":
-        raise ConvertError(f"run {run.id} is {run.status}: expected a finished one")
-    return run
 
 
 def _take(options: argparse.Namespace, runs: Sequence[Run]) -> Candidate:

@@ -46,9 +46,9 @@ def train(  # noqa: PLR0913  each says one thing of the run
             metrics = {side: attrs.asdict(of) for side, of in _fit(dataset, choice, split).items()}
             if folds is not None:
                 metrics["folds"] = attrs.asdict(folds)
-            sha256 = save_artifacts(log.folder(run_id), choice.estimator, dataset, split.held_out)
+            sums = save_artifacts(log.folder(run_id), choice.estimator, dataset, split.held_out)
             duration_s = time.perf_counter() - start
-            log.finish(run_id, metrics, sha256, duration_s)
+            log.finish(run_id, metrics, sums, duration_s)
         except BaseException as error:
             log.fail(run_id, f"{type(error).__name__}: {error}", time.perf_counter() - start)
             if not isinstance(error, Exception):

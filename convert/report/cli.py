@@ -44,9 +44,7 @@ def main(arguments: Sequence[str]) -> int:
 def _report(options: argparse.Namespace) -> int:
     log = RunLog(options.data_dir)
     runs = log.list()
-    run = _newest(runs, options.data_dir) if options.run_id is None else log.find(options.run_id)
-    if run.status != "finished":
-        raise ConvertError(f"run {run.id} is {run.status}: expected a finished one")
+    run = _newest(runs, options.data_dir) if options.run_id is None else log.find_finished(options.run_id)
     left = load_artifacts(log.folder(run.id), run)
     climbed = find_published(options.models_dir, run) or _prove(options.data_dir, run)
     print(_write(log.folder(run.id), make_report(run, left, climbed, runs)))

@@ -420,7 +420,7 @@ def test_a_run_that_is_not_finished_is_refused(bench: Bench, capsys: pytest.Capt
     assert convert(bench) == 1
     assert capsys.readouterr().err.splitlines() == [
         "refused: run 1 is running: expected a finished one",
-        "refused: run 1 is failed: expected a finished one",
+        "refused: run 1 is failed: expected a finished one; its reason: the trainer ended before it had finished",
     ]
 
 
@@ -463,7 +463,8 @@ def test_an_estimator_that_is_not_scikit_learns_own_is_a_failed_run_and_not_conv
         "found convert_own_module.Own\n"
     )
     assert convert(bench) == 1
-    assert capsys.readouterr().err == "refused: run 1 is failed: expected a finished one\n"
+    reason = f"TrainingError: {estimator}: only types of sklearn, numpy, scipy are loaded, found convert_own_module.Own"
+    assert capsys.readouterr().err == f"refused: run 1 is failed: expected a finished one; its reason: {reason}\n"
 
 
 def test_a_version_that_the_server_would_refuse_is_not_published(

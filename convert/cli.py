@@ -4,6 +4,7 @@ What a program wants (the version's folder) goes to standard output, what a pers
 """
 
 import argparse
+import math
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -144,14 +145,16 @@ _LIMITS = {
 
 
 def _limit(text: str) -> float:
-    limit = float(text)
+    try:
+        limit = float(text)
+    except ValueError:
+        limit = math.nan
     if not limit >= 0:
         raise argparse.ArgumentTypeError(f"expected a number from 0, got {text}")
     return limit
 
 
 def _count(text: str) -> int:
-    count = int(text)
-    if count < 0:
+    if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text}")
-    return count
+    return int(text)

@@ -4,7 +4,7 @@ What a program wants (the run's id) goes to standard output, what a person wants
 """
 
 import argparse
-import re
+import math
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -15,12 +15,15 @@ from tqdm import tqdm
 
 from training.dataset import Dataset, read_dataset
 from training.errors import TrainingError
-from training.estimators import DEFAULTS, ESTIMATORS, choose_estimator
+from training.estimators import DEFAULTS, ESTIMATORS, check_spec, choose_estimator
+from training.folds import check_folds
+from training.names import name_dataset
 from training.pipelines import EXPANSIONS
 from training.places import add_data_dir
 from training.review import review
 from training.runlog import SCORES, Run, RunLog
 from training.show import compare, show
+from training.split import split_rows
 from training.train import train
 
 AUTO = "auto"
@@ -42,10 +45,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
+    if options.estimator not in {None, AUTO}:
+        check_spec(options.estimator, options.task)
     dataset = read_dataset(
         options.source,
         options.target,
-        name=options.name or _name_of(options.table or options.source.stem),
+        name=name_dataset(options.name, options.table or options.source.stem),
         drop=options.drop,
         table=options.table,
         task=options.task,
@@ -67,6 +72,8 @@ def _train_one(dataset: Dataset, spec: str, options: argparse.Namespace) -> int:
 
 def _train_all(dataset: Dataset, options: argparse.Namespace) -> list[int]:
     """Trains every named estimator, each a run that is cross-validated too; gives the ids of those that finished."""
+    # What no estimator could do with these rows is refused once, and not as a failure of each.
+    check_folds(dataset, split_rows(dataset, options.test_share, options.seed).train)
     runs: list[Run] = []
     faults: list[str] = []
     with tqdm(ESTIMATORS[dataset.task], unit="estimator", leave=False) as names:
@@ -170,20 +177,18 @@ def _tell_run(run: Run) -> None:
     print(f"{run.model}: {text}", file=sys.stderr)
 
 
-def _name_of(source: str) -> str:
-    """Makes a dataset's name of a file's or table's: ``Iris`` -> ``iris``."""
-    return re.sub(r"[^a-z0-9_-]+", "_", source.lower())
-
-
 def _share(text: str) -> float:
-    share = float(text)
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
     if not 0 < share < 1:
         raise argparse.ArgumentTypeError(f"expected a share between 0 and 1, got {text}")
     return share
 
 
 def _seed(text: str) -> int:
-    seed = int(text)
+    seed = int(text) if text.isdecimal() else -1
     if not 0 <= seed < 2**32:
         raise argparse.ArgumentTypeError(f"expected a whole number from 0 to {2**32 - 1}, got {text}")
     return seed

@@ -85,6 +85,22 @@ class Choice:
     estimator: Estimator
 
 
+def check_spec(spec: str, task: Task | None) -> None:
+    """Refuses a name that no estimator has, for which no table is needed.
+
+    Args:
+        spec: The name, or ``module:function``.
+        task: What is to be learned, where that is known.
+
+    Raises:
+        TrainingError: If there is no estimator of this name, or none for the task.
+    """
+    names = dict.fromkeys(name for of, names in ESTIMATORS.items() if task in {of, None} for name in names)
+    if ":" not in spec and spec not in names:
+        purpose = f" for {task}" if task else ""
+        raise TrainingError(f"no estimator {spec!r}{purpose}: expected {', '.join(names)} or MODULE:FUNCTION")
+
+
 def choose_estimator(spec: str, task: Task, columns: Sequence[Column], expansion: Expansion = "none") -> Choice:
     """Makes the estimator that a name, or ``module:function``, stands for.
 
@@ -101,8 +117,7 @@ def choose_estimator(spec: str, task: Task, columns: Sequence[Column], expansion
     if spec in makers:
         make, needs = makers[spec]
         return Choice(spec, spec, _make_named(make(), needs, columns, expansion))
-    if ":" not in spec:
-        raise TrainingError(f"no estimator {spec!r} for {task}: expected {', '.join(makers)} or MODULE:FUNCTION")
+    check_spec(spec, task)
     if expansion != "none":
         raise TrainingError(f"--features {expansion} is for named estimators; {spec!r} makes its own")
     return _choose_own(spec, task)

@@ -77,7 +77,7 @@ def _find_differing(table: pd.DataFrame) -> list[str]:
     """Finds the rows to show: of a part that is of one kind in all runs, what its own rows tell; else itself alone."""
     names = [str(name) for name in table.index]
     wholes = {name for name in names if any(other.startswith(f"{name}__") for other in names)}
-    mixed = {name for name in wholes if len({text.partition("(")[0] for text in table.loc[name]}) > 1}
+    mixed = {name for name in wholes if len({text.partition("(")[0] for text in map(str, table.loc[name])}) > 1}
     hidden = {name for name in names if any(name.startswith(f"{part}__") for part in mixed)} | (wholes - mixed)
     shown = [name for name in names if name not in hidden and len(set(table.loc[name])) > 1]
     return [name for name in names if name.startswith("score") or name in {"model", *shown}]

@@ -332,8 +332,9 @@ def test_limits_are_the_projects_and_a_flag_goes_before_them(
         (("log_reg_1",), "argument RUN_ID: invalid int value: 'log_reg_1'"),
         ((), "the following arguments are required: RUN_ID"),
         (("1", "--allow-mismatch", "-1"), "argument --allow-mismatch: expected a whole number from 0, got -1"),
-        (("1", "--allow-mismatch", "0.5"), "argument --allow-mismatch: invalid _count value: '0.5'"),
+        (("1", "--allow-mismatch", "0.5"), "argument --allow-mismatch: expected a whole number from 0, got 0.5"),
         (("1", "--tolerance", "-0.1"), "argument --tolerance: expected a number from 0, got -0.1"),
+        (("1", "--tolerance", "abc"), "argument --tolerance: expected a number from 0, got abc"),
         (("1", "--largest-bytes", "nan"), "argument --largest-bytes: expected a number from 0, got nan"),
     ],
 )

@@ -66,7 +66,7 @@ def log_run(log: RunLog, parameters: dict[str, Any]) -> None:
 
 def test_steps_of_one_kind_are_compared_by_their_own_parameters_and_others_whole(data_dir: Path) -> None:
     log = RunLog(data_dir)
-    scaled = {"steps": "[('scale', StandardScaler()), ('model', Ridge())]", "scale": "StandardScaler()"}
+    scaled: dict[str, Any] = {"steps": "[('scale', StandardScaler()), ('model', Ridge())]", "scale": "StandardScaler()"}
     scaled |= {"scale__with_std": True, "model": "Ridge(alpha=1.0)", "model__alpha": 1.0, "model__tol": 1e-08}
     filled = {"steps": "[('fill', SimpleImputer())]", "fill": "SimpleImputer(\n    strategy='median')"}
     for parameters in (

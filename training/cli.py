@@ -16,7 +16,7 @@ from tqdm import tqdm
 from training.dataset import Dataset, read_dataset
 from training.errors import TrainingError
 from training.estimators import DEFAULTS, ESTIMATORS, check_spec, choose_estimator
-from training.folds import check_folds
+from training.folds import list_folds
 from training.names import name_dataset
 from training.pipelines import EXPANSIONS
 from training.places import add_data_dir
@@ -73,7 +73,7 @@ def _train_one(dataset: Dataset, spec: str, options: argparse.Namespace) -> int:
 def _train_all(dataset: Dataset, options: argparse.Namespace) -> list[int]:
     """Trains every named estimator, each a run that is cross-validated too; gives the ids of those that finished."""
     # What no estimator could do with these rows is refused once, and not as a failure of each.
-    check_folds(dataset, split_rows(dataset, options.test_share, options.seed).train)
+    list_folds(dataset, split_rows(dataset, options.test_share, options.seed).train, options.seed)
     runs: list[Run] = []
     faults: list[str] = []
     with tqdm(ESTIMATORS[dataset.task], unit="estimator", leave=False) as names:

@@ -37,6 +37,7 @@ _PLAIN_SCAN: Mapping[str, Any] = {"algorithm": "kd_tree", "leaf_size": 1_000_000
 _TREE = Needs(filled=False)
 _FILLED = Needs()
 _SCALED = Needs(scaled=True)
+_UNKNOWN = Needs()
 
 _Maker = Callable[[], Estimator]
 _MAKERS: Mapping[Task, Mapping[str, tuple[_Maker, Needs]]] = {
@@ -78,11 +79,13 @@ class Choice:
         spec: What was asked for: a name, or ``module:function``.
         name: What its runs are called: ``<name>_<run id>``.
         estimator: The unfitted estimator.
+        needs: What a named one's model needs of what it is given; nothing is known of another's.
     """
 
     spec: str
     name: str
     estimator: Estimator
+    needs: Needs = _UNKNOWN
 
 
 def check_spec(spec: str, task: Task | None) -> None:
@@ -116,7 +119,9 @@ def choose_estimator(spec: str, task: Task, columns: Sequence[Column], expansion
     makers = _MAKERS[task]
     if spec in makers:
         make, needs = makers[spec]
-        return Choice(spec, spec, _make_named(make(), needs, columns, expansion))
+        # What is made of numbers is made of filled ones.
+        needs = attrs.evolve(needs, filled=needs.filled or expansion != "none")
+        return Choice(spec, spec, _make_named(make(), needs, columns, expansion), needs)
     check_spec(spec, task)
     if expansion != "none":
         raise TrainingError(f"--features {expansion} is for named estimators; {spec!r} makes its own")

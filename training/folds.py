@@ -69,18 +69,20 @@ def score_in_folds(estimator: Estimator, dataset: Dataset, rows: tuple[int, ...]
     )
 
 
-def check_folds(dataset: Dataset, rows: tuple[int, ...]) -> None:
-    """Refuses rows on which no estimator can be cross-validated.
+def list_folds(dataset: Dataset, rows: tuple[int, ...], seed: int) -> list[tuple[int, ...]]:
+    """Gives the rows that `score_in_folds` learns from, fold by fold.
 
     Args:
         dataset: The table.
         rows: Positions of the rows to learn from.
+        seed: Seed of the folds.
 
     Raises:
         TrainingError: As `score_in_folds` does.
     """
-    _, target = _take_different(dataset, rows)
-    _choose_folds(dataset, target.to_numpy(), seed=0)
+    features, target = _take_different(dataset, rows)
+    folds = _choose_folds(dataset, target.to_numpy(), seed).split(features, target)
+    return [tuple(features.index[learned].tolist()) for learned, _ in folds]
 
 
 def _take_different(dataset: Dataset, rows: tuple[int, ...]) -> tuple[pd.DataFrame, pd.Series]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from convert.errors import BundleError
 from convert.installing import install_image, install_versions
 from convert.opening import open_bundle
+from convert.places import add_models_dir
 from server.errors import CorollaError
 from server.trust import read_trusted_keys
 
@@ -105,7 +106,7 @@ def _make_parser() -> argparse.ArgumentParser:
 
 def _add_signing(command: argparse.ArgumentParser, do: Callable[[argparse.Namespace], None]) -> None:
     command.add_argument("--key", type=Path, required=True, help="the private key's file")
-    _add_models_dir(command)
+    add_models_dir(command)
     command.set_defaults(do=do)
 
 
@@ -119,17 +120,8 @@ def _add_loading(load: argparse.ArgumentParser) -> None:
         help="a PEM file or folder of public keys (variable: COROLLA_TRUSTED_KEYS)",
     )
     load.add_argument("--tag", help="one more name for the image that is loaded")
-    _add_models_dir(load)
+    add_models_dir(load)
     load.set_defaults(do=_load)
-
-
-def _add_models_dir(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--models-dir",
-        type=Path,
-        default=Path(os.environ.get("COROLLA_MODELS_DIR") or "models"),
-        help="the model repository (default: models; variable: COROLLA_MODELS_DIR)",
-    )
 
 
 if __name__ == "__main__":

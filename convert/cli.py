@@ -4,7 +4,7 @@ What a program wants (the version's folder) goes to standard output, what a pers
 """
 
 import argparse
-import os
+import math
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -16,12 +16,14 @@ from convert.candidate import Candidate, contend, make_candidate, take_fastest
 from convert.errors import ConvertError
 from convert.gates import check_gates
 from convert.limits import NAMES, SECTION, read_limits
+from convert.places import add_models_dir
 from convert.publish import Publication, check_name, newest_number, publish
 from convert.report.report import make_report
 from convert.tell import tell, tell_contenders, tell_gates
 from server.errors import CorollaError
 from server.manifest import RunFacts
 from training.errors import TrainingError
+from training.places import add_data_dir
 from training.runlog import SCORES, Run, RunLog
 
 REFUSED, NOT_PROVEN, GATE_CLOSED = 1, 3, 4
@@ -44,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _convert(options: argparse.Namespace) -> int:
     log = RunLog(options.data_dir)
-    runs = [_find_finished(log, run_id) for run_id in options.run_ids]
+    runs = [log.find_finished(run_id) for run_id in options.run_ids]
     name = check_name(options.name or runs[0].dataset)
     limits = read_limits(Path("pyproject.toml"), {limit: getattr(options, limit) for limit in NAMES})
     candidate = _take(options, runs)
@@ -60,13 +62,6 @@ def _convert(options: argparse.Namespace) -> int:
     report = make_report(candidate.run, candidate.left, candidate.climbed, log.list())
     print(publish(options.models_dir, _publication(candidate, name, report), after=newest))
     return 0
-
-
-def _find_finished(log: RunLog, run_id: int) -> Run:
-    run = log.find(run_id)
-    if run.status != "finished":
-        raise ConvertError(f"run {run.id} is {run.status}: expected a finished one")
-    return run
 
 
 def _take(options: argparse.Namespace, runs: Sequence[Run]) -> Candidate:
@@ -141,18 +136,8 @@ def _make_parser() -> argparse.ArgumentParser:
         help="publish though the version now served takes other features, or answers with other kinds of labels",
     )
     parser.add_argument("--name", help="the model's name in the repository and in routes (default: the dataset's)")
-    parser.add_argument(
-        "--data-dir",
-        type=Path,
-        default=Path(os.environ.get("COROLLA_DATA_DIR") or "data"),
-        help="where the log and the runs are (default: data; variable: COROLLA_DATA_DIR)",
-    )
-    parser.add_argument(
-        "--models-dir",
-        type=Path,
-        default=Path(os.environ.get("COROLLA_MODELS_DIR") or "models"),
-        help="the model repository (default: models; variable: COROLLA_MODELS_DIR)",
-    )
+    add_data_dir(parser)
+    add_models_dir(parser)
     return parser
 
 
@@ -165,14 +150,16 @@ _LIMITS = {
 
 
 def _limit(text: str) -> float:
-    limit = float(text)
+    try:
+        limit = float(text)
+    except ValueError:
+        limit = math.nan
     if not limit >= 0:
         raise argparse.ArgumentTypeError(f"expected a number from 0, got {text}")
     return limit
 
 
 def _count(text: str) -> int:
-    count = int(text)
-    if count < 0:
+    if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text}")
-    return count
+    return int(text)

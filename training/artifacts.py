@@ -15,7 +15,7 @@ from training.dataset import Dataset, read_dataset
 from training.durable import sync_folder, write_file
 from training.errors import TrainingError
 from training.estimators import Estimator
-from training.runlog import Run
+from training.runlog import Run, Sums
 
 ESTIMATOR_FILE = "estimator.skops"
 DATASET_FILE = "dataset.csv"
@@ -41,7 +41,7 @@ class Artifacts:
     held_out: Dataset
 
 
-def save_artifacts(folder: Path, estimator: Estimator, dataset: Dataset, held_out: tuple[int, ...]) -> str:
+def save_artifacts(folder: Path, estimator: Estimator, dataset: Dataset, held_out: tuple[int, ...]) -> Sums:
     """Writes a run's files and waits until they are on the disk.
 
     Args:
@@ -51,7 +51,7 @@ def save_artifacts(folder: Path, estimator: Estimator, dataset: Dataset, held_ou
         held_out: Positions of those that were not learned from.
 
     Returns:
-        The SHA-256 (hex) of the estimator's file.
+        What binds the files to the run; the log has the SHA-256 of all rows from the run's beginning.
 
     Raises:
         TrainingError: If the estimator could not be read again.
@@ -59,11 +59,12 @@ def save_artifacts(folder: Path, estimator: Estimator, dataset: Dataset, held_ou
     content = skops.io.dumps(estimator)
     write_file(folder / ESTIMATOR_FILE, content)
     write_file(folder / DATASET_FILE, dataset.to_csv())
-    write_file(folder / HELD_OUT_FILE, dataset.to_csv(held_out))
+    rows = dataset.to_csv(held_out)
+    write_file(folder / HELD_OUT_FILE, rows)
     _load_estimator(folder / ESTIMATOR_FILE)
     sync_folder(folder)
     sync_folder(folder.parent)
-    return hashlib.sha256(content).hexdigest()
+    return Sums(estimator=hashlib.sha256(content).hexdigest(), held_out=hashlib.sha256(rows).hexdigest())
 
 
 def load_artifacts(folder: Path, run: Run) -> Artifacts:
@@ -86,6 +87,8 @@ def load_artifacts(folder: Path, run: Run) -> Artifacts:
     )
     if left.dataset.sha256() != run.dataset_sha256:
         raise TrainingError(f"{folder / DATASET_FILE}: not the rows of run {run.id}, by their SHA-256")
+    if run.held_out_sha256 not in {left.held_out.sha256(), None}:
+        raise TrainingError(f"{folder / HELD_OUT_FILE}: not the held-out rows of run {run.id}, by their SHA-256")
     return left
 
 

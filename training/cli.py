@@ -4,8 +4,7 @@ What a program wants (the run's id) goes to standard output, what a person wants
 """
 
 import argparse
-import os
-import re
+import math
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -16,11 +15,15 @@ from tqdm import tqdm
 
 from training.dataset import Dataset, read_dataset
 from training.errors import TrainingError
-from training.estimators import DEFAULTS, ESTIMATORS, choose_estimator
+from training.estimators import DEFAULTS, ESTIMATORS, check_spec, choose_estimator
+from training.folds import list_folds
+from training.names import name_dataset
 from training.pipelines import EXPANSIONS
+from training.places import add_data_dir
 from training.review import review
 from training.runlog import SCORES, Run, RunLog
 from training.show import compare, show
+from training.split import split_rows
 from training.train import train
 
 AUTO = "auto"
@@ -42,10 +45,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
+    if options.estimator not in {None, AUTO}:
+        check_spec(options.estimator, options.task)
     dataset = read_dataset(
         options.source,
         options.target,
-        name=options.name or _name_of(options.table or options.source.stem),
+        name=name_dataset(options.name, options.table or options.source.stem),
         drop=options.drop,
         table=options.table,
         task=options.task,
@@ -67,6 +72,8 @@ def _train_one(dataset: Dataset, spec: str, options: argparse.Namespace) -> int:
 
 def _train_all(dataset: Dataset, options: argparse.Namespace) -> list[int]:
     """Trains every named estimator, each a run that is cross-validated too; gives the ids of those that finished."""
+    # What no estimator could do with these rows is refused once, and not as a failure of each.
+    list_folds(dataset, split_rows(dataset, options.test_share, options.seed).train, options.seed)
     runs: list[Run] = []
     faults: list[str] = []
     with tqdm(ESTIMATORS[dataset.task], unit="estimator", leave=False) as names:
@@ -170,20 +177,18 @@ def _tell_run(run: Run) -> None:
     print(f"{run.model}: {text}", file=sys.stderr)
 
 
-def _name_of(source: str) -> str:
-    """Makes a dataset's name of a file's or table's: ``Iris`` -> ``iris``."""
-    return re.sub(r"[^a-z0-9_-]+", "_", source.lower())
-
-
 def _share(text: str) -> float:
-    share = float(text)
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
     if not 0 < share < 1:
         raise argparse.ArgumentTypeError(f"expected a share between 0 and 1, got {text}")
     return share
 
 
 def _seed(text: str) -> int:
-    seed = int(text)
+    seed = int(text) if text.isdecimal() else -1
     if not 0 <= seed < 2**32:
         raise argparse.ArgumentTypeError(f"expected a whole number from 0 to {2**32 - 1}, got {text}")
     return seed
@@ -204,7 +209,7 @@ def _make_parser() -> argparse.ArgumentParser:
     compared.set_defaults(command=_compare_runs)
     compared.add_argument("run_ids", metavar="RUN", type=int, nargs="+", help="the runs' ids")
     for command in (runs, shown, compared):
-        _add_data_dir(command)
+        add_data_dir(command)
     return parser
 
 
@@ -235,13 +240,4 @@ def _add_train(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--seed", type=_seed, default=42, help="seed of the split (default: 42)")
     command.add_argument("--test-share", type=_share, default=0.25, help="share of rows to hold out (default: 0.25)")
-    _add_data_dir(command)
-
-
-def _add_data_dir(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--data-dir",
-        type=Path,
-        default=Path(os.environ.get("COROLLA_DATA_DIR") or "data"),
-        help="where the log and the runs are (default: data; variable: COROLLA_DATA_DIR)",
-    )
+    add_data_dir(command)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from training.columns import Column, Kind, describe, read_feature, read_target, to_text
 from training.errors import TrainingError
-from training.tables import read_cells
+from training.tables import find_separator, read_cells
 
 Task = Literal["classification", "regression"]
 
@@ -81,7 +81,8 @@ def read_dataset(  # noqa: PLR0913  each says one thing of the table
     cells = read_cells(source, table)
     for column in (target, *drop):
         if column not in cells.columns:
-            raise TrainingError(f"{source}: no column {column!r}; it has {', '.join(map(repr, cells.columns))}")
+            hint = find_separator(list(cells.columns)) if table is None else ""
+            raise TrainingError(f"{source}: no column {column!r}; it has {', '.join(map(repr, cells.columns))}{hint}")
     if target in drop:
         raise TrainingError(f"{target!r} is both the target and dropped")
     cells = cells.drop(columns=list(drop))

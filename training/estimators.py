@@ -37,6 +37,7 @@ _PLAIN_SCAN: Mapping[str, Any] = {"algorithm": "kd_tree", "leaf_size": 1_000_000
 _TREE = Needs(filled=False)
 _FILLED = Needs()
 _SCALED = Needs(scaled=True)
+_UNKNOWN = Needs()
 
 _Maker = Callable[[], Estimator]
 _MAKERS: Mapping[Task, Mapping[str, tuple[_Maker, Needs]]] = {
@@ -78,11 +79,29 @@ class Choice:
         spec: What was asked for: a name, or ``module:function``.
         name: What its runs are called: ``<name>_<run id>``.
         estimator: The unfitted estimator.
+        needs: What a named one's model needs of what it is given; nothing is known of another's.
     """
 
     spec: str
     name: str
     estimator: Estimator
+    needs: Needs = _UNKNOWN
+
+
+def check_spec(spec: str, task: Task | None) -> None:
+    """Refuses a name that no estimator has, for which no table is needed.
+
+    Args:
+        spec: The name, or ``module:function``.
+        task: What is to be learned, where that is known.
+
+    Raises:
+        TrainingError: If there is no estimator of this name, or none for the task.
+    """
+    names = dict.fromkeys(name for of, names in ESTIMATORS.items() if task in {of, None} for name in names)
+    if ":" not in spec and spec not in names:
+        purpose = f" for {task}" if task else ""
+        raise TrainingError(f"no estimator {spec!r}{purpose}: expected {', '.join(names)} or MODULE:FUNCTION")
 
 
 def choose_estimator(spec: str, task: Task, columns: Sequence[Column], expansion: Expansion = "none") -> Choice:
@@ -100,9 +119,10 @@ def choose_estimator(spec: str, task: Task, columns: Sequence[Column], expansion
     makers = _MAKERS[task]
     if spec in makers:
         make, needs = makers[spec]
-        return Choice(spec, spec, _make_named(make(), needs, columns, expansion))
-    if ":" not in spec:
-        raise TrainingError(f"no estimator {spec!r} for {task}: expected {', '.join(makers)} or MODULE:FUNCTION")
+        # What is made of numbers is made of filled ones.
+        needs = attrs.evolve(needs, filled=needs.filled or expansion != "none")
+        return Choice(spec, spec, _make_named(make(), needs, columns, expansion), needs)
+    check_spec(spec, task)
     if expansion != "none":
         raise TrainingError(f"--features {expansion} is for named estimators; {spec!r} makes its own")
     return _choose_own(spec, task)

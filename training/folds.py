@@ -8,6 +8,7 @@ import math
 import attrs
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold, cross_validate
 
 from training.dataset import Dataset
@@ -49,9 +50,7 @@ def score_in_folds(estimator: Estimator, dataset: Dataset, rows: tuple[int, ...]
     Raises:
         TrainingError: If a class has one row only, or there are too few rows for two folds of two.
     """
-    # A row that repeats another would be known to a fold that it is to test.
-    features = dataset.features.iloc[list(rows)].drop_duplicates()
-    target = dataset.target.loc[features.index]
+    features, target = _take_different(dataset, rows)
     scores = cross_validate(
         estimator,
         features,
@@ -68,6 +67,28 @@ def score_in_folds(estimator: Estimator, dataset: Dataset, rows: tuple[int, ...]
         standard_error=deviation / math.sqrt(len(found) / REPEATS),
         fit_s=float(np.mean(scores["fit_time"])),
     )
+
+
+def list_folds(dataset: Dataset, rows: tuple[int, ...], seed: int) -> list[tuple[int, ...]]:
+    """Gives the rows that `score_in_folds` learns from, fold by fold.
+
+    Args:
+        dataset: The table.
+        rows: Positions of the rows to learn from.
+        seed: Seed of the folds.
+
+    Raises:
+        TrainingError: As `score_in_folds` does.
+    """
+    features, target = _take_different(dataset, rows)
+    folds = _choose_folds(dataset, target.to_numpy(), seed).split(features, target)
+    return [tuple(features.index[learned].tolist()) for learned, _ in folds]
+
+
+def _take_different(dataset: Dataset, rows: tuple[int, ...]) -> tuple[pd.DataFrame, pd.Series]:
+    # A row that repeats another would be known to a fold that it is to test.
+    features = dataset.features.iloc[list(rows)].drop_duplicates()
+    return features, dataset.target.loc[features.index]
 
 
 def _choose_folds(

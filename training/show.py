@@ -11,6 +11,11 @@ from training.runlog import SCORES, Run
 
 _PARTS = ("parameters", "columns", "metrics")
 _FLOAT = "{:.4f}".format
+_PARAMETER = "parameter "
+_ABREAST = 4
+"""How many runs stand beside each other."""
+_WIDTH_CHARS, _LEAST_CHARS, _MOST_CHARS = 120, 12, 40
+"""How wide that many are, and their values; the least where what stands before them is long."""
 
 
 def show(run: Run, gates: Sequence[Mapping[str, Any]]) -> str:
@@ -45,21 +50,34 @@ def _tell_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> Sequence[str]:
 
 
 def compare(runs: Sequence[Run]) -> str:
-    """Tells what sets runs apart, a column each: their scores, and whatever is not the same for all."""
-    facts = {run.model: _comparable(run) for run in runs}
-    table = pd.DataFrame(facts)
-    rows = [row for row in table.index if row.startswith("score") or len(set(table.loc[row].astype(str))) > 1]
-    return str(table.loc[rows].to_string(na_rep="-", float_format=_FLOAT))
+    """Tells what sets runs apart, a column each, some abreast: their scores, and whatever is not the same for all."""
+    table = pd.DataFrame({str(run.id): _comparable(run) for run in runs}).fillna("-")
+    table = table.loc[_find_differing(table)]
+    room = _WIDTH_CHARS - max(len(str(name)) for name in table.index)
+    cell_chars = max(_LEAST_CHARS, min(_MOST_CHARS, room // min(len(runs), _ABREAST) - 2))
+    table = table.map(lambda text: text if len(text) <= cell_chars else f"{text[: cell_chars - 3]}...")
+    blocks = (table.iloc[:, first : first + _ABREAST] for first in range(0, len(table.columns), _ABREAST))
+    return "\n\n".join(block.to_string() for block in blocks)
 
 
-def _comparable(run: Run) -> dict[str, object]:
+def _comparable(run: Run) -> dict[str, str]:
     scores = {f"score {side} ({SCORES[run.task]})": run.score(side) for side in ("train", "test")}
-    facts = {
-        name: getattr(run, name) for name in ("dataset", "target", "rows", "estimator", "seed", "test_share", "status")
-    }
-    facts |= {
-        "dataset SHA-256": f"{run.dataset_sha256[:12]}...",
-        "scikit-learn": run.scikit_learn,
-        "seconds": run.duration_s,
-    }
-    return scores | facts | {f"parameter {name}": value for name, value in run.parameters.items()}
+    names = ("model", "dataset", "target", "rows", "estimator", "seed", "test_share", "status")
+    facts = {name: getattr(run, name) for name in names}
+    facts |= {"dataset SHA-256": f"{run.dataset_sha256[:12]}...", "scikit-learn": run.scikit_learn}
+    # Steps in a list are listed one by one beside it.
+    plain = {name: str(value) for name, value in run.parameters.items() if not str(value).startswith("[('")}
+    facts |= {f"{_PARAMETER}{name}": " ".join(text.split()) for name, text in plain.items()}
+    numbers = {**scores, "seconds": run.duration_s}
+    told = {name: "-" if number is None else _FLOAT(number) for name, number in numbers.items()}
+    return told | {name: str(fact) for name, fact in facts.items()}
+
+
+def _find_differing(table: pd.DataFrame) -> list[str]:
+    """Finds the rows to show: of a part that is of one kind in all runs, what its own rows tell; else itself alone."""
+    names = [str(name) for name in table.index]
+    wholes = {name for name in names if any(other.startswith(f"{name}__") for other in names)}
+    mixed = {name for name in wholes if len({text.partition("(")[0] for text in map(str, table.loc[name])}) > 1}
+    hidden = {name for name in names if any(name.startswith(f"{part}__") for part in mixed)} | (wholes - mixed)
+    shown = [name for name in names if name not in hidden and len(set(table.loc[name])) > 1]
+    return [name for name in names if name.startswith("score") or name in {"model", *shown}]

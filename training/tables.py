@@ -1,6 +1,6 @@
 """CSV or SQLite file -> cells, all of them text; whatever the file holds, memory is bounded by what a table may be.
 
-It knows nothing of what the cells mean.
+It knows nothing of what the cells mean, but for what SQLite says is a boolean.
 """
 
 import csv
@@ -19,6 +19,9 @@ MAX_LINE_CHARS = 1_000_000
 """No line of a table is longer; one that has no end would fill the memory."""
 _SQLITE_MAGIC = b"SQLite format 3\0"
 """What an SQLite file begins with (https://www.sqlite.org/fileformat.html, 1.3)."""
+_TRUTHS = {"": "", "0": "false", "1": "true"}
+"""How SQLite, which has no type of its own for them, stores booleans (https://www.sqlite.org/datatype3.html, 2.1)."""
+_SEPARATORS = {";": "';'", "\t": "a tab"}
 
 
 def read_cells(source: Path, table: str | None) -> pd.DataFrame:
@@ -51,6 +54,8 @@ def _read_csv(path: Path) -> pd.DataFrame:
             rows = (line for line in lines if line)
             header = next(rows, [])
             _check_header(path, header)
+            if len(header) == 1 and (fault := find_separator(header)):
+                raise TrainingError(f"{path}: the header has one column{fault}")
             whole = [_check_length(path, header, row, number) for number, row in enumerate(rows, start=1)]
         except csv.Error as error:
             raise TrainingError(f"{path}: not a CSV table: line {lines.line_num}: {error}") from error
@@ -68,8 +73,18 @@ def _bounded_lines(path: Path, file: TextIO) -> Iterator[str]:
 
 def _check_length(path: Path, header: Sequence[str], row: list[str], number: int) -> list[str]:
     if len(row) != len(header):
-        raise TrainingError(f"{path}: row {number} has {len(row)} cells, the header has {len(header)}")
+        raise TrainingError(
+            f"{path}: row {number} has {len(row)} cells, the header has {len(header)}{find_separator(header)}"
+        )
     return row
+
+
+def find_separator(header: Sequence[str]) -> str:
+    """Says, to end a refusal, what seems to separate a CSV file's columns; nothing where it may well be commas."""
+    for character, name in _SEPARATORS.items():
+        if any(character in column for column in header):
+            return f"; the file seems to be separated by {name}, expected commas"
+    return ""
 
 
 def _check_header(path: Path, header: Sequence[str]) -> None:
@@ -97,12 +112,12 @@ def _text_fault(cell: str) -> str | None:
     if "\0" in cell:
         return "a NUL character"
     if not cell.isascii() and any("\ud800" <= character <= "\udfff" for character in cell):
-        return "bytes that are not UTF-8"
+        return "bytes that are not UTF-8; if the file is Latin-1, `iconv -f latin1 -t utf-8` converts it"
     return None
 
 
 def _read_table(path: Path, table: str) -> pd.DataFrame:
-    """Reads an SQLite table or view, NULL as an empty cell."""
+    """Reads an SQLite table or view, NULL as an empty cell, a boolean as such where all of its column are."""
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
             found = [
@@ -115,7 +130,19 @@ def _read_table(path: Path, table: str) -> pd.DataFrame:
             header = [name for name, *_ in rows.description]
             # Not by pandas, which makes floats of whole numbers where one is missing.
             whole = [["" if cell is None else str(cell) for cell in row] for row in rows]
+            booleans = _find_booleans(database, quoted)
     except sqlite3.DatabaseError as error:
         raise TrainingError(f"{path}: not an SQLite database that can be read: {error}") from error
     _check_header(path, header)
-    return pd.DataFrame(whole, columns=header, dtype=str)
+    cells = pd.DataFrame(whole, columns=header, dtype=str)
+    # SQLite holds no column to its type: one that has other values is read as any other is.
+    for name in booleans & set(header):
+        if cells[name].isin(_TRUTHS).all():
+            cells[name] = cells[name].map(_TRUTHS)
+    return cells
+
+
+def _find_booleans(database: sqlite3.Connection, quoted: str) -> set[str]:
+    """Finds the columns that are declared booleans; of a view, those that are a table's."""
+    columns = database.execute(f'PRAGMA table_xinfo("{quoted}")')
+    return {name for _, name, kind, *_ in columns if kind.upper() in {"BOOLEAN", "BOOL"}}

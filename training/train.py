@@ -8,10 +8,11 @@ import attrs
 import sklearn
 
 from training.artifacts import save_artifacts
+from training.bins import check_bins
 from training.dataset import Dataset
 from training.errors import TrainingError
 from training.estimators import Choice, seed_estimator
-from training.folds import score_in_folds
+from training.folds import list_folds, score_in_folds
 from training.metrics import Metrics, evaluate
 from training.runlog import Plan, Run, RunLog
 from training.split import Split, split_rows
@@ -34,9 +35,12 @@ def train(  # noqa: PLR0913  each says one thing of the run
         The finished run.
 
     Raises:
-        TrainingError: If the table cannot be split (no run is logged), or the estimator fails (a failed run is).
+        TrainingError: If the table cannot be split, or not be learned from by this estimator (no run is logged), or the
+            estimator fails (a failed run is).
     """
     split = split_rows(dataset, test_share, seed)
+    for rows in (split.train, *(list_folds(dataset, split.train, seed) if in_folds else ())):
+        check_bins(dataset, rows, choice.needs)
     seed_estimator(choice.estimator, seed)
     log = RunLog(data_dir)
     start = time.perf_counter()
@@ -46,9 +50,9 @@ def train(  # noqa: PLR0913  each says one thing of the run
             metrics = {side: attrs.asdict(of) for side, of in _fit(dataset, choice, split).items()}
             if folds is not None:
                 metrics["folds"] = attrs.asdict(folds)
-            sha256 = save_artifacts(log.folder(run_id), choice.estimator, dataset, split.held_out)
+            sums = save_artifacts(log.folder(run_id), choice.estimator, dataset, split.held_out)
             duration_s = time.perf_counter() - start
-            log.finish(run_id, metrics, sha256, duration_s)
+            log.finish(run_id, metrics, sums, duration_s)
         except BaseException as error:
             log.fail(run_id, f"{type(error).__name__}: {error}", time.perf_counter() - start)
             if not isinstance(error, Exception):

@@ -4,7 +4,6 @@ What a program wants (the report's path) goes to standard output, what a person 
 """
 
 import argparse
-import os
 import sqlite3
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 from convert.candidate import make_candidate
 from convert.errors import ConvertError
 from convert.ladder import Climb
+from convert.places import add_models_dir
 from convert.report.published import find_published
 from convert.report.report import make_report
 from server.errors import CorollaError
@@ -21,6 +21,7 @@ from server.repository import REPORT_FILE
 from training.artifacts import load_artifacts
 from training.durable import sync_folder, write_file
 from training.errors import TrainingError
+from training.places import add_data_dir
 from training.runlog import Run, RunLog
 
 REFUSED = 1
@@ -43,9 +44,7 @@ def main(arguments: Sequence[str]) -> int:
 def _report(options: argparse.Namespace) -> int:
     log = RunLog(options.data_dir)
     runs = log.list()
-    run = _newest(runs, options.data_dir) if options.run_id is None else log.find(options.run_id)
-    if run.status != "finished":
-        raise ConvertError(f"run {run.id} is {run.status}: expected a finished one")
+    run = _newest(runs, options.data_dir) if options.run_id is None else log.find_finished(options.run_id)
     left = load_artifacts(log.folder(run.id), run)
     climbed = find_published(options.models_dir, run) or _prove(options.data_dir, run)
     print(_write(log.folder(run.id), make_report(run, left, climbed, runs)))
@@ -85,16 +84,6 @@ def _make_parser() -> argparse.ArgumentParser:
         type=int,
         help="the run's id, as `python -m training runs` lists it (default: the newest finished run)",
     )
-    parser.add_argument(
-        "--data-dir",
-        type=Path,
-        default=Path(os.environ.get("COROLLA_DATA_DIR") or "data"),
-        help="where the log and the runs are (default: data; variable: COROLLA_DATA_DIR)",
-    )
-    parser.add_argument(
-        "--models-dir",
-        type=Path,
-        default=Path(os.environ.get("COROLLA_MODELS_DIR") or "models"),
-        help="the model repository (default: models; variable: COROLLA_MODELS_DIR)",
-    )
+    add_data_dir(parser)
+    add_models_dir(parser)
     return parser

@@ -345,8 +345,9 @@ def test_limits_are_the_projects_and_a_flag_goes_before_them(
         (("log_reg_1",), "argument RUN_ID: invalid int value: 'log_reg_1'"),
         ((), "the following arguments are required: RUN_ID"),
         (("1", "--allow-mismatch", "-1"), "argument --allow-mismatch: expected a whole number from 0, got -1"),
-        (("1", "--allow-mismatch", "0.5"), "argument --allow-mismatch: invalid _count value: '0.5'"),
+        (("1", "--allow-mismatch", "0.5"), "argument --allow-mismatch: expected a whole number from 0, got 0.5"),
         (("1", "--tolerance", "-0.1"), "argument --tolerance: expected a number from 0, got -0.1"),
+        (("1", "--tolerance", "abc"), "argument --tolerance: expected a number from 0, got abc"),
         (("1", "--largest-bytes", "nan"), "argument --largest-bytes: expected a number from 0, got nan"),
     ],
 )
@@ -433,7 +434,7 @@ def test_a_run_that_is_not_finished_is_refused(bench: Bench, capsys: pytest.Capt
     assert convert(bench) == 1
     assert capsys.readouterr().err.splitlines() == [
         "refused: run 1 is running: expected a finished one",
-        "refused: run 1 is failed: expected a finished one",
+        "refused: run 1 is failed: expected a finished one; its reason: the trainer ended before it had finished",
     ]
 
 
@@ -476,7 +477,8 @@ def test_an_estimator_that_is_not_scikit_learns_own_is_a_failed_run_and_not_conv
         "found convert_own_module.Own\n"
     )
     assert convert(bench) == 1
-    assert capsys.readouterr().err == "refused: run 1 is failed: expected a finished one\n"
+    reason = f"TrainingError: {estimator}: only types of sklearn, numpy, scipy are loaded, found convert_own_module.Own"
+    assert capsys.readouterr().err == f"refused: run 1 is failed: expected a finished one; its reason: {reason}\n"
 
 
 def test_a_version_that_the_server_would_refuse_is_not_published(

@@ -17,11 +17,12 @@ from convert.ladder import Rung
 from convert.parity import Certificate
 from convert.publish import CERTIFICATE_FILE, TOOLS, Publication, check_name, newest_number, publish
 from server.errors import RefusedError
-from server.manifest import FORMAT
+from server.manifest import FORMAT, MODEL_NAME, RESERVED_NAMES
 from server.repository import MODEL_FILE, REPORT_FILE, list_versions, read_package, read_report
 from tests.conftest import Workshop
 from tests.fakes import DiskNotes
 from tests.forked import CONTEXT, end, fork_with_little_disk
+from training.names import NAME, RESERVED
 
 PUBLISHERS = 4
 
@@ -273,3 +274,8 @@ def test_a_publication_cut_off_amid_a_file_leaves_no_version_and_the_next_clears
     assert list_versions(workshop.models_dir) == {"iris": [2, 1]}
     assert read_package(workshop.models_dir / "iris" / "2", "iris", 2).manifest.version == 2
     assert not (workshop.models_dir / "iris" / ".staging").exists()
+
+
+def test_training_takes_the_names_that_the_server_takes_and_no_other() -> None:
+    assert NAME == MODEL_NAME
+    assert RESERVED == RESERVED_NAMES

@@ -25,7 +25,7 @@ from training.artifacts import DATASET_FILE, ESTIMATOR_FILE, HELD_OUT_FILE, load
 from training.dataset import Dataset
 from training.errors import TrainingError
 from training.estimators import Estimator
-from training.runlog import Run
+from training.runlog import Run, Sums
 
 ONLY_TRUSTED = "only types of sklearn, numpy, scipy are loaded, found"
 
@@ -54,9 +54,9 @@ def fitted(iris: Dataset) -> LogisticRegression:
 @pytest.fixture
 def run(folder: Path, fitted: LogisticRegression, iris: Dataset) -> Run:
     """A finished run whose files are in the folder."""
-    sha256 = save_artifacts(folder, fitted, iris, (0, 60, 149))
+    sums = save_artifacts(folder, fitted, iris, (0, 60, 149))
     facts = {name: value for name, value in attrs.asdict(PLAN).items() if name != "estimator_name"}
-    facts |= {"columns": iris.kinds(), "dataset_sha256": iris.sha256(), "estimator_sha256": sha256}
+    facts |= {"columns": iris.kinds(), "dataset_sha256": iris.sha256(), "estimator_sha256": sums.estimator}
     return Run(
         **facts,
         id=1,
@@ -68,7 +68,13 @@ def run(folder: Path, fitted: LogisticRegression, iris: Dataset) -> Run:
         test_accuracy=1.0,
         metrics={},
         duration_s=1.0,
+        held_out_sha256=sums.held_out,
     )
+
+
+def bind(run: Run, sums: Sums) -> Run:
+    """Gives the run that would have left files with these sums."""
+    return attrs.evolve(run, estimator_sha256=sums.estimator, held_out_sha256=sums.held_out)
 
 
 def leave(folder: Path, run: Run, content: bytes) -> Run:
@@ -86,8 +92,9 @@ def test_what_is_saved_is_read_back_as_it_was(
     assert left.estimator.predict_proba(iris.features).tolist() == fitted.predict_proba(iris.features).tolist()
 
 
-def test_the_hash_that_is_given_is_of_the_estimators_file(folder: Path, run: Run) -> None:
+def test_the_hashes_that_are_given_are_of_the_files(folder: Path, run: Run) -> None:
     assert run.estimator_sha256 == hashlib.sha256((folder / ESTIMATOR_FILE).read_bytes()).hexdigest()
+    assert run.held_out_sha256 == hashlib.sha256((folder / HELD_OUT_FILE).read_bytes()).hexdigest()
 
 
 def test_every_file_is_on_the_disk_and_then_the_folders_that_name_it(
@@ -166,6 +173,23 @@ def test_rows_that_were_altered_are_refused_by_their_hash(folder: Path, run: Run
     assert str(refusal.value) == f"{folder / DATASET_FILE}: not the rows of run 1, by their SHA-256"
 
 
+def test_held_out_rows_that_were_altered_or_taken_from_the_others_are_refused_by_their_hash(
+    folder: Path, run: Run, iris: Dataset
+) -> None:
+    rows = (folder / HELD_OUT_FILE).read_bytes()
+    for other in (rows.replace(b"5.1", b"5.2", 1), iris.to_csv((0, 60, 148)), iris.to_csv((0, 60))):
+        (folder / HELD_OUT_FILE).write_bytes(other)
+        with pytest.raises(TrainingError) as refusal:
+            load_artifacts(folder, run)
+        assert str(refusal.value) == f"{folder / HELD_OUT_FILE}: not the held-out rows of run 1, by their SHA-256"
+
+
+def test_held_out_rows_of_a_run_from_before_they_had_a_hash_are_taken(folder: Path, run: Run) -> None:
+    (folder / HELD_OUT_FILE).write_bytes((folder / HELD_OUT_FILE).read_bytes().replace(b"5.1", b"5.2", 1))
+    old = attrs.evolve(run, held_out_sha256=None)
+    assert load_artifacts(folder, old).held_out.features.iloc[0, 0] == 5.2
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(
     "estimator",
@@ -183,8 +207,8 @@ def test_estimators_made_of_types_of_scikit_learn_numpy_and_scipy_are_read_back(
 ) -> None:
     folder = tmp_path / "runs" / "2"
     folder.mkdir(parents=True)
-    sha256 = save_artifacts(folder, estimator.fit(iris.features, iris.target), iris, (0,))
-    again = load_artifacts(folder, attrs.evolve(run, estimator_sha256=sha256)).estimator
+    sums = save_artifacts(folder, estimator.fit(iris.features, iris.target), iris, (0,))
+    again = load_artifacts(folder, bind(run, sums)).estimator
     assert type(again) is type(estimator)
     assert again.predict_proba(iris.features).tolist() == estimator.predict_proba(iris.features).tolist()
 
@@ -197,8 +221,8 @@ def test_a_part_of_the_rows_is_read_as_of_the_kinds_of_them_all(tmp_path: Path, 
     estimator = DecisionTreeClassifier().fit([[0], [1]], [0, 1])
     of_these = attrs.evolve(run, target="y", dataset_sha256=dataset.sha256(), columns=dataset.kinds())
     for held_out in ((0,), (1,), (2,), (2, 0)):
-        sha256 = save_artifacts(folder, estimator, dataset, held_out)
-        left = load_artifacts(folder, attrs.evolve(of_these, estimator_sha256=sha256))
+        sums = save_artifacts(folder, estimator, dataset, held_out)
+        left = load_artifacts(folder, bind(of_these, sums))
         assert left.held_out.kinds() == dataset.kinds()
         assert left.held_out.to_csv() == dataset.to_csv(held_out)
         for file in folder.iterdir():

@@ -102,7 +102,15 @@ def test_a_sound_table_is_not_warned_of(capsys: pytest.CaptureFixture[str], tmp_
         ([str(IRIS_CSV), "Kind"], f"refused: {IRIS_CSV}: no column 'Kind'; it has 'Id', 'SepalLengthCm'"),
         (
             [str(IRIS_CSV), "Species", "--estimator", "forest"],
-            "refused: no estimator 'forest' for classification: expected",
+            "refused: no estimator 'forest': expected log_reg, decision_tree,",
+        ),
+        (
+            [str(IRIS_CSV), "Species", "--estimator", "log_reg", "--task", "regression"],
+            "refused: no estimator 'log_reg' for regression: expected ridge,",
+        ),
+        (
+            [str(IRIS_CSV), "Species", "--name", "Iris"],
+            "refused: expected a dataset's name that matches [a-z][a-z0-9_-]{0,62}, got 'Iris'; --name chooses it",
         ),
         ([str(IRIS_CSV), "Species", "--task", "regression"], "refused: the target 'Species' is of kind category"),
         ([str(IRIS_CSV), "Species", "--estimator", "ridge"], "refused: no estimator 'ridge' for classification"),
@@ -119,6 +127,23 @@ def test_what_is_asked_for_in_vain_is_refused_with_exit_code_1(
     assert printed.out == ""
     assert message in printed.err
     assert not data_dir.exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--estimator", "forest"],
+        ["--estimator", "log_reg", "--task", "regression"],
+        ["--estimator", ""],
+        ["--name", "docs"],
+    ],
+)
+def test_what_no_table_is_needed_for_is_refused_before_it_is_read(
+    capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    assert main(["train", "no.csv", "y", *options]) == 1
+    (refusal,) = capsys.readouterr().err.splitlines()
+    assert "no.csv" not in refusal
 
 
 def test_a_data_directory_that_cannot_be_used_is_refused(capsys: pytest.CaptureFixture[str], data_dir: Path) -> None:
@@ -141,6 +166,8 @@ def test_a_log_that_is_no_database_is_refused(capsys: pytest.CaptureFixture[str]
         (["train", "a.csv"], "the following arguments are required: TARGET"),
         (["train", "a.csv", "y", "--test-share", "1"], "expected a share between 0 and 1, got 1"),
         (["train", "a.csv", "y", "--test-share", "nan"], "expected a share between 0 and 1, got nan"),
+        (["train", "a.csv", "y", "--test-share", "abc"], "expected a share between 0 and 1, got abc"),
+        (["train", "a.csv", "y", "--seed", "abc"], "expected a whole number from 0 to 4294967295, got abc"),
         (["train", "a.csv", "y", "--seed", "-1"], "expected a whole number from 0 to 4294967295, got -1"),
         (
             ["train", "a.csv", "y", "--seed", "4294967296"],

@@ -153,14 +153,34 @@ def test_an_estimator_that_fails_under_auto_is_told_of_and_the_others_go_on(
 
 
 def test_auto_is_refused_where_no_estimator_can_be_trained(
-    capsys: pytest.CaptureFixture[str], data_dir: Path, tmp_path: Path
+    capsys: pytest.CaptureFixture[str], data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = tmp_path / "rare.csv"
-    source.write_text("n,y\n" + "".join(f"{row * 37 % 101},{'a' if row > 1 else 'b'}\n" for row in range(12)))
-    command = ["train", str(source), "y", "--estimator", "auto", "--test-share", "0.5"]
-    assert main(command) == 1
+    monkeypatch.setattr("training.cli.ESTIMATORS", {**ESTIMATORS, "regression": ("knn",)})
+    source = tmp_path / "few.csv"
+    source.write_text("n,y\n" + "".join(f"{row * 37 % 101},{row}.5\n" for row in range(8)))
+    assert main(["train", str(source), "y", "--estimator", "auto"]) == 1
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err.count("cross-validation needs two different training rows of each class at least") == 10
     assert printed.err.endswith("refused: no estimator could be trained\n")
     assert {run.status for run in RunLog(data_dir).list()} == {"failed"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["a", "a", *"b" * 10], "cross-validation needs two different training rows of each class at least"),
+        (["a", *"b" * 11], "class 'a' has 1 different rows: holding out 50% needs at least 2 of each class"),
+        ([f"{row}.5" for row in range(6)], "cross-validation needs four different training rows at least"),
+        ([f"{row}.5" for row in range(3)], "3 different rows: holding out 50% needs at least 4"),
+    ],
+)
+def test_auto_refuses_rows_that_no_estimator_could_use_once_and_logs_no_run(
+    capsys: pytest.CaptureFixture[str], data_dir: Path, tmp_path: Path, labels: list[str], message: str
+) -> None:
+    source = tmp_path / "few.csv"
+    source.write_text("n,y\n" + "".join(f"{row * 37 % 101},{label}\n" for row, label in enumerate(labels)))
+    assert main(["train", str(source), "y", "--estimator", "auto", "--test-share", "0.5"]) == 1
+    printed = capsys.readouterr()
+    assert printed.err.splitlines()[-1] == f"refused: {message}"
+    assert printed.err.count(message) == 1
+    assert (printed.out, data_dir.exists()) == ("", False)

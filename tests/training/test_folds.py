@@ -1,8 +1,10 @@
 """Cross-validation tells how an estimator does on rows that it has not seen, and none of them twice."""
 
 import math
+from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LinearRegression
@@ -12,7 +14,7 @@ from sklearn.tree import DecisionTreeClassifier
 from tests.training.conftest import Read
 from training.dataset import Dataset
 from training.errors import TrainingError
-from training.folds import score_in_folds
+from training.folds import list_folds, score_in_folds
 
 LABELS = ["a"] * 30 + ["b"] * 10
 
@@ -82,3 +84,24 @@ def test_rows_that_are_held_out_take_no_part(read: Read) -> None:
     with pytest.raises(TrainingError, match="two different training rows of each class"):
         score_in_folds(DummyClassifier(), dataset, tuple(range(21)), seed=0)
     assert score_in_folds(DummyClassifier(), dataset, tuple(range(15, 40)), seed=0).mean == 0.8
+
+
+class Witness(DummyRegressor):  # type: ignore[misc]  # scikit-learn has no types
+    """An estimator that notes the rows which it learns from."""
+
+    seen: ClassVar[list[tuple[int, ...]]] = []
+
+    def fit(self, features: pd.DataFrame, target: pd.Series) -> "Witness":
+        self.seen.append(tuple(features.index))
+        super().fit(features, target)
+        return self
+
+
+def test_the_folds_that_are_listed_are_those_that_are_learned_from(read: Read) -> None:
+    dataset = read("n,y\n" + "".join(f"{row % 25},{row}.5\n" for row in range(40)))
+    rows = tuple(range(3, 40))
+    Witness.seen.clear()
+    score_in_folds(Witness(), dataset, rows, seed=7)
+    assert Witness.seen == list_folds(dataset, rows, seed=7)
+    assert len({len(fold) for fold in Witness.seen}) == 1
+    assert len(Witness.seen[0]) == 20

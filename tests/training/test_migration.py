@@ -1,4 +1,4 @@
-"""A log from before there were tasks becomes one of today, whole and once, or stays as it was."""
+"""A log of an earlier schema becomes one of today, whole and once, or stays as it was."""
 
 import functools
 import os
@@ -53,6 +53,8 @@ FINISHED, FAILED, RUNNING = (
     ("failed", "ValueError: no", None, None, None, None, 0.5),
     ("running", None, None, None, None, None, None),
 )
+NEW = ("task", "columns", "held_out_sha256")
+"""What a log had no column for at first."""
 LONG = "x" * 1000
 """A parameter that makes a log larger than the memory which SQLite is left with."""
 
@@ -142,17 +144,41 @@ def test_a_run_of_an_old_log_is_read_with_its_rows_and_its_estimator(iris: Datas
     run = train(iris, choice, seed=42, test_share=0.25, data_dir=data_dir)
     path = data_dir / "database.sqlite"
     with closing(sqlite3.connect(path)) as database, database:
-        names = [name for _, name, *_ in database.execute("PRAGMA table_info(runs)") if name not in {"task", "columns"}]
+        names = [name for _, name, *_ in database.execute("PRAGMA table_info(runs)") if name not in NEW]
         database.execute("ALTER TABLE runs RENAME TO new_runs")
         database.execute(OLD_SCHEMA)
         listed = ", ".join(names)
         database.execute(f"INSERT INTO runs ({listed}) SELECT {listed} FROM new_runs")  # noqa: S608  the table's own
         database.execute("DROP TABLE new_runs")
     (old,) = RunLog(data_dir).list()
-    assert old == attrs.evolve(run, columns={})
+    assert old == attrs.evolve(run, columns={}, held_out_sha256=None)
     left = load_artifacts(data_dir / "runs" / "1", old)
     assert left.dataset.sha256() == run.dataset_sha256
     assert left.held_out.kinds() == run.columns
+
+
+def forget_held_out(data_dir: Path) -> Path:
+    """Takes the sum of the held-out rows from a log of today, as one was before."""
+    path = data_dir / "database.sqlite"
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("ALTER TABLE runs DROP COLUMN held_out_sha256")
+    return path
+
+
+def test_a_log_from_before_held_out_rows_had_a_sum_is_taken_over_with_its_runs(iris: Dataset, data_dir: Path) -> None:
+    choice = choose_estimator("log_reg", iris.task, iris.columns[:-1])
+    run = train(iris, choice, seed=42, test_share=0.25, data_dir=data_dir)
+    path = data_dir / "database.sqlite"
+    with closing(sqlite3.connect(path)) as database:
+        new = database.execute("PRAGMA table_info(runs)").fetchall()
+    forget_held_out(data_dir)
+    for _ in range(2):
+        assert RunLog(data_dir).list() == [attrs.evolve(run, held_out_sha256=None)]
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("PRAGMA table_info(runs)").fetchall() == new
+    again = train(iris, choice, seed=42, test_share=0.25, data_dir=data_dir)
+    assert (again.id, again.held_out_sha256) == (2, run.held_out_sha256)
+    assert load_artifacts(data_dir / "runs" / "1", RunLog(data_dir).find(1)).held_out.kinds() == run.columns
 
 
 def list_runs(arguments: Sequence[str]) -> int:
@@ -206,3 +232,13 @@ def test_a_log_whose_migration_is_killed_is_as_it_was_and_is_taken_over_the_next
         assert path.read_bytes() != content, "it was killed before anything was on the disk"
     assert dump(path) == before
     assert_migrated(data_dir, rows=200)
+
+
+def test_a_log_whose_smaller_migration_is_killed_is_as_it_was(data_dir: Path) -> None:
+    write_old_log(data_dir, rows=3)
+    RunLog(data_dir).list()
+    path = forget_held_out(data_dir)
+    before = dump(path)
+    assert end(fork(list_runs_until, str(data_dir), "COMMIT")) == -signal.SIGKILL
+    assert dump(path) == before
+    assert_migrated(data_dir, rows=3)

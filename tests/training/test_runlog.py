@@ -13,12 +13,12 @@ import pytest
 from tests.forked import end, fork
 from tests.training.conftest import PLAN
 from training.errors import TrainingError
-from training.runlog import RunLog
+from training.runlog import RunLog, Sums
 
 METRICS: dict[str, Any] = {"train": {"accuracy": 0.75}, "test": {"accuracy": 0.5, "log_loss": 1.5}}
 ABANDONED = "the trainer ended before it had finished"
 RUNS_EACH = 20
-SHA256 = "ab" * 32
+SUMS = Sums(estimator="ab" * 32, held_out="cd" * 32)
 FULL = 2
 """The level of ``PRAGMA synchronous`` at which a commit waits for the disk (https://sqlite.org/pragma.html)."""
 
@@ -43,7 +43,7 @@ def test_a_regressor_has_scores_and_no_accuracy(log: RunLog) -> None:
     metrics = {"train": {"r2": 0.75}, "test": {"r2": -0.5, "mean_absolute_error": 2.0}}
     with log.begin(plan) as run_id:
         assert log.find(run_id).score("test") is None
-        log.finish(run_id, metrics, SHA256, duration_s=2.5)
+        log.finish(run_id, metrics, SUMS, duration_s=2.5)
     run = log.find(run_id)
     assert (run.status, run.task, run.columns, run.metrics) == ("finished", "regression", plan.columns, metrics)
     assert (run.train_accuracy, run.test_accuracy) == (None, None)
@@ -53,7 +53,7 @@ def test_a_regressor_has_scores_and_no_accuracy(log: RunLog) -> None:
 def test_a_classifier_without_its_accuracy_cannot_finish(log: RunLog) -> None:
     with log.begin(PLAN) as run_id:
         with pytest.raises(sqlite3.IntegrityError, match="CHECK constraint failed"):
-            log.finish(run_id, {"train": {"r2": 1.0}, "test": {"r2": 1.0}}, SHA256, duration_s=1)
+            log.finish(run_id, {"train": {"r2": 1.0}, "test": {"r2": 1.0}}, SUMS, duration_s=1)
         assert log.find(run_id).status == "running"
 
 
@@ -72,10 +72,11 @@ def test_a_run_whose_folder_is_gone_has_failed(log: RunLog) -> None:
 
 def test_a_finished_run_has_its_plan_and_its_metrics(log: RunLog) -> None:
     with log.begin(PLAN) as run_id:
-        log.finish(run_id, METRICS, SHA256, duration_s=2.5)
+        log.finish(run_id, METRICS, SUMS, duration_s=2.5)
     run = log.find(run_id)
     assert (run.status, run.reason, run.duration_s, run.metrics) == ("finished", None, 2.5, METRICS)
-    assert (run.train_accuracy, run.test_accuracy, run.estimator_sha256) == (0.75, 0.5, SHA256)
+    assert (run.train_accuracy, run.test_accuracy) == (0.75, 0.5)
+    assert (run.estimator_sha256, run.held_out_sha256) == (SUMS.estimator, SUMS.held_out)
     assert (run.score("train"), run.score("test")) == (0.75, 0.5)
     planned = {name: value for name, value in attrs.asdict(PLAN).items() if name != "estimator_name"}
     assert planned.items() <= attrs.asdict(run).items()
@@ -91,27 +92,32 @@ def test_a_failed_run_has_its_reason(log: RunLog) -> None:
 
 def test_a_run_ends_once(log: RunLog) -> None:
     with log.begin(PLAN) as finished, log.begin(PLAN) as failed:
-        log.finish(finished, METRICS, SHA256, duration_s=1)
+        log.finish(finished, METRICS, SUMS, duration_s=1)
         log.fail(finished, "too late")
         log.fail(failed, "first")
         for ended in (finished, failed):
             with pytest.raises(TrainingError) as refusal:
-                log.finish(ended, {"train": {"accuracy": 1}, "test": {"accuracy": 1}}, "00", duration_s=9)
+                log.finish(ended, {"train": {"accuracy": 1}, "test": {"accuracy": 1}}, Sums("00", "00"), duration_s=9)
             assert str(refusal.value) == f"run {ended} is not running any more, and cannot be finished"
     first, second = log.list()
-    assert (first.status, first.metrics, first.estimator_sha256, first.duration_s) == ("finished", METRICS, SHA256, 1)
+    assert (first.status, first.metrics, first.estimator_sha256, first.duration_s) == (
+        "finished",
+        METRICS,
+        SUMS.estimator,
+        1,
+    )
     assert (second.status, second.reason, second.metrics, second.estimator_sha256) == ("failed", "first", None, None)
 
 
 def test_a_run_that_is_not_in_the_log_cannot_finish(log: RunLog) -> None:
     with log.begin(PLAN) as run_id:
         with pytest.raises(TrainingError, match=r"^run 7 is not running any more, and cannot be finished$"):
-            log.finish(7, METRICS, SHA256, duration_s=1)
+            log.finish(7, METRICS, SUMS, duration_s=1)
         assert log.find(run_id).status == "running"
 
 
 @pytest.mark.parametrize(
-    ("train_accuracy", "estimator_sha256"), [(float("nan"), SHA256), (1.0, None)], ids=["accuracy", "hash"]
+    ("train_accuracy", "estimator_sha256"), [(float("nan"), "00"), (1.0, None)], ids=["accuracy", "hash"]
 )
 def test_a_run_that_lacks_a_fact_of_its_end_cannot_finish(
     log: RunLog, train_accuracy: float, estimator_sha256: Any
@@ -119,7 +125,7 @@ def test_a_run_that_lacks_a_fact_of_its_end_cannot_finish(
     metrics = {"train": {"accuracy": train_accuracy}, "test": {"accuracy": 1.0}}
     with log.begin(PLAN) as run_id:
         with pytest.raises(sqlite3.IntegrityError, match="CHECK constraint failed"):
-            log.finish(run_id, metrics, estimator_sha256, duration_s=1)
+            log.finish(run_id, metrics, Sums(estimator_sha256, "00"), duration_s=1)
         assert log.find(run_id).status == "running"
 
 
@@ -144,8 +150,8 @@ def test_a_log_that_another_is_writing_is_not_read_before_the_end_of_it(
     log: RunLog, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with log.begin(PLAN) as run_id:
-        log.finish(run_id, METRICS, SHA256, duration_s=1)
-    monkeypatch.setattr("training.runlog.BUSY_TIMEOUT_S", 0.05)
+        log.finish(run_id, METRICS, SUMS, duration_s=1)
+    monkeypatch.setattr("training.schema.BUSY_TIMEOUT_S", 0.05)
     with closing(sqlite3.connect(data_dir / "database.sqlite", isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         with pytest.raises(sqlite3.OperationalError, match=r"^database is locked$"):
@@ -166,7 +172,7 @@ def test_every_commit_waits_for_the_disk(log: RunLog, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(sqlite3, "connect", functools.partial(sqlite3.connect, factory=Witness))
     with log.begin(PLAN) as finished, log.begin(PLAN) as failed:
-        log.finish(finished, METRICS, SHA256, duration_s=1)
+        log.finish(finished, METRICS, SUMS, duration_s=1)
         log.fail(failed, "no")
     assert levels == [FULL] * 4
 
@@ -205,12 +211,25 @@ def test_a_run_that_is_not_in_the_log_is_refused_by_its_id(log: RunLog, data_dir
     assert str(refusal.value) == f"no run 7 in {data_dir / 'database.sqlite'}; `python -m training runs` lists them"
 
 
+def test_a_finished_run_is_asked_for_as_such_and_any_other_refused_with_its_reason(log: RunLog) -> None:
+    with log.begin(PLAN) as finished, log.begin(PLAN) as failed, log.begin(PLAN) as running:
+        log.finish(finished, METRICS, SUMS, duration_s=1)
+        log.fail(failed, "ValueError: no")
+        assert log.find_finished(finished) == log.find(finished)
+        with pytest.raises(
+            TrainingError, match=r"^run 2 is failed: expected a finished one; its reason: ValueError: no$"
+        ):
+            log.find_finished(failed)
+        with pytest.raises(TrainingError, match=r"^run 3 is running: expected a finished one$"):
+            log.find_finished(running)
+
+
 def begin_many(arguments: Sequence[str]) -> int:
     log = RunLog(Path(arguments[0]))
     for _ in range(RUNS_EACH):
         with log.begin(PLAN) as run_id:
             (log.folder(run_id) / arguments[1]).touch(exist_ok=False)
-            log.finish(run_id, METRICS, SHA256, duration_s=1)
+            log.finish(run_id, METRICS, SUMS, duration_s=1)
     return 0
 
 

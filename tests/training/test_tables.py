@@ -1,6 +1,7 @@
 """Files are read whole and exactly, or refused with the place at fault, and never at the cost of the memory."""
 
 import contextlib
+import functools
 import os
 import resource
 import sqlite3
@@ -21,9 +22,12 @@ from training.tables import MAX_LINE_CHARS
 LITTLE_MEMORY_BYTES = 96 * 2**20
 CELL_CHARS = 131_072
 """The longest cell that Python's csv module reads (csv.field_size_limit)."""
+NOT_UTF_8 = "has bytes that are not UTF-8; if the file is Latin-1, `iconv -f latin1 -t utf-8` converts it"
 
 
-@pytest.mark.parametrize("name", ["sepal length (cm)", "a:b", 'say "a"', "Länge, größte", "花弁", "self", " a ", "0"])
+@pytest.mark.parametrize(
+    "name", ["sepal length (cm)", "a:b", 'say "a"', "Länge, größte", "花弁", "self", " a ", "0", "a;b", "a\tb"]
+)
 def test_a_column_may_have_any_name(read: Read, name: str) -> None:
     quoted = name.replace('"', '""')
     assert list(read(f'"{quoted}",y\n1,x\n').features.columns) == [name]
@@ -50,22 +54,38 @@ def test_cells_may_hold_commas_quotes_and_line_ends(read: Read) -> None:
         (b"a,a,y\n1,2,x\n", "{source}: the header has 'a' twice"),
         (b"a,,y\n1,2,x\n", "{source}: the header has a column without a name"),
         (b"a\0,y\n1,x\n", "{source}: the header's 'a\\x00' has a NUL character"),
-        (b"\xffa,y\n1,x\n", "{source}: the header's '\\udcffa' has bytes that are not UTF-8"),
+        (b"\xffa,y\n1,x\n", "{source}: the header's '\\udcffa' {latin}"),
         (b"a,y\n1,x\n2,z,3\n", "{source}: row 2 has 3 cells, the header has 2"),
         (b"a,y\n1,x,\n2,z,\n", "{source}: row 1 has 3 cells, the header has 2"),
         (b"a,y\n1,x\n2\n", "{source}: row 2 has 1 cells, the header has 2"),
         (b"a,y\n1,x\n \n", "{source}: row 2 has 1 cells, the header has 2"),
-        (b"a,y\n1,\xff\n", "{source}: row 1, column 'y': '\\udcff' has bytes that are not UTF-8"),
+        (b"a,y\n1,\xff\n", "{source}: row 1, column 'y': '\\udcff' {latin}"),
         (
             b"a,y\n" + b"1,x\n" * 9999 + b"caf\xe9,x\n",
-            "{source}: row 10000, column 'a': 'caf\\udce9' has bytes that are not UTF-8",
+            "{source}: row 10000, column 'a': 'caf\\udce9' {latin}",
         ),
-        (b"a,y\n1,\xed\xa0\x80\n", "{source}: row 1, column 'y': '\\udced\\udca0\\udc80' has bytes that are not UTF-8"),
+        (b"a,y\n1,\xed\xa0\x80\n", "{source}: row 1, column 'y': '\\udced\\udca0\\udc80' {latin}"),
         (b"a,y\n1,x\n2,z\0\n", "{source}: row 2, column 'y': 'z\\x00' has a NUL character"),
         (b'a,y\n1,x\n2,"z\n', "{source}: not a CSV table: line 3: unexpected end of data"),
         (b'a,y\n"1"5,x\n', "{source}: not a CSV table: line 2: ',' expected after '\"'"),
         (b'a,"y\n1,x\n', "{source}: not a CSV table: line 2: unexpected end of data"),
         (b"a,b\n1,2\n", "{source}: no column 'y'; it has 'a', 'b'"),
+        (
+            b"a;y\n1,5;x\n",
+            "{source}: the header has one column; the file seems to be separated by ';', expected commas",
+        ),
+        (
+            b"a\ty\n1\tx\n",
+            "{source}: the header has one column; the file seems to be separated by a tab, expected commas",
+        ),
+        (
+            b"size, m2;y\n1,5;x\n",
+            "{source}: no column 'y'; it has 'size', ' m2;y'; the file seems to be separated by ';', expected commas",
+        ),
+        (
+            b"size, m2\ty\n1\tx\n",
+            "{source}: row 1 has 1 cells, the header has 2; the file seems to be separated by a tab, expected commas",
+        ),
         (b"y\nx\n", "{source}: no column is left to learn 'y' from"),
     ],
 )
@@ -74,7 +94,7 @@ def test_what_is_no_table_is_refused_with_the_place_at_fault(
 ) -> None:
     with pytest.raises(TrainingError) as refusal:
         read(content)
-    assert str(refusal.value) == message.format(source=source)
+    assert str(refusal.value) == message.format(source=source, latin=NOT_UTF_8)
 
 
 def test_a_file_that_is_not_there_or_is_no_file_is_refused_by_its_path(tmp_path: Path) -> None:
@@ -186,6 +206,42 @@ def test_a_table_of_sqlite_is_read_as_the_same_csv_is(read: Read, database: Path
     gaps = read_dataset(database, "y", name="table", table="gaps")
     assert gaps.to_csv() == read("a,b,y\n,1,x\n7,,z\n0,0,0\n").to_csv()
     assert gaps.kinds() == {"a": "integer", "b": "integer", "y": "category"}
+
+
+@pytest.mark.parametrize("declared", ["BOOLEAN", "bool"])
+def test_booleans_of_sqlite_are_read_as_such_with_their_gaps_in_tables_and_views(tmp_path: Path, declared: str) -> None:
+    path = tmp_path / "flags.sqlite"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            f"CREATE TABLE flags (a {declared}, two {declared}, word {declared}, whole INTEGER, gone {declared},"
+            f' both {declared} AS (a), self {declared}, "say ""y""" {declared})'
+        )
+        connection.execute(
+            "INSERT INTO flags VALUES (1, 2, 'no', 1, NULL, 0, '1'), (NULL, 1, 1, 0, NULL, 1, 0),"
+            " (0, 0, 0, 1, NULL, 1, 1.0)"
+        )
+        connection.execute("CREATE VIEW seen AS SELECT a, a + 0 AS computed, whole FROM flags")
+    read = functools.partial(read_dataset, path, name="flags")
+    kinds = {"a": "boolean", "two": "integer", "word": "category", "whole": "integer", "both": "boolean"}
+    kinds |= {"self": "boolean", 'say "y"': "boolean"}
+    stored = read('say "y"', table="flags", drop=["gone"])
+    assert stored.kinds() == kinds
+    assert stored.to_csv().splitlines()[1:] == [
+        b"true,2,no,1,true,false,true",
+        b",1,1,0,,true,false",
+        b"false,0,0,1,false,true,true",
+    ]
+    assert read("whole", table="seen").kinds() == {"a": "boolean", "computed": "integer", "whole": "integer"}
+    with pytest.raises(TrainingError, match="'gone' has no value in any row"):
+        read("a", table="flags")
+
+
+def test_no_separator_is_blamed_for_the_names_of_an_sqlite_table(tmp_path: Path) -> None:
+    path = tmp_path / "odd.sqlite"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute('CREATE TABLE odd ("a;b" REAL)')
+    with pytest.raises(TrainingError, match=r"no column 'y'; it has 'a;b'$"):
+        read_dataset(path, "y", name="odd", table="odd")
 
 
 @pytest.mark.parametrize(

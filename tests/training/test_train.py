@@ -27,7 +27,7 @@ from training.artifacts import DATASET_FILE, ESTIMATOR_FILE, load_artifacts, sav
 from training.dataset import Dataset, read_dataset
 from training.errors import TrainingError
 from training.estimators import Choice, Estimator, choose_estimator
-from training.runlog import Run, RunLog
+from training.runlog import Run, RunLog, Sums
 from training.train import train
 
 KILLS = 8
@@ -165,7 +165,7 @@ def test_a_run_whose_estimator_could_not_be_read_again_has_failed(iris: Dataset,
 def test_a_run_that_was_ended_by_another_hand_is_not_called_finished(
     iris: Dataset, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def save_and_be_ended(folder: Path, *left: Any) -> str:
+    def save_and_be_ended(folder: Path, *left: Any) -> Sums:
         RunLog(data_dir).fail(int(folder.name), "ended by hand")
         return save_artifacts(folder, *left)
 

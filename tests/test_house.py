@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,13 @@ def test_a_room_imports_no_room_but_those_its_arrows_name(room: str) -> None:
     for path in modules(room):
         rooms = {name.split(".")[0] for name in imports(path)} & set(ROOMS)
         assert rooms <= MAY_IMPORT[room], path
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_inside_a_room_no_import_leads_back(room: str) -> None:
+    files = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in modules(room)}
+    known = {name: imports(path) & files.keys() for name, path in files.items()}
+    assert set(TopologicalSorter(known).static_order()) == files.keys()
 
 
 @pytest.mark.parametrize(("package", "order"), [("server", SERVER_ORDER), ("server.doctor", DOCTOR_ORDER)])

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from convert.candidate import make_candidate
 from convert.errors import ConvertError
-from convert.ladder import Climb
 from convert.places import add_models_dir
 from convert.report.published import find_published
 from convert.report.report import make_report
@@ -45,8 +44,12 @@ def _report(options: argparse.Namespace) -> int:
     log = RunLog(options.data_dir)
     runs = log.list()
     run = _newest(runs, options.data_dir) if options.run_id is None else log.find_finished(options.run_id)
-    left = load_artifacts(log.folder(run.id), run)
-    climbed = find_published(options.models_dir, run) or _prove(options.data_dir, run)
+    if climbed := find_published(options.models_dir, run):
+        left = load_artifacts(log.folder(run.id), run)
+    else:
+        print(f"run {run.id} is not published: it is compiled and proven for this report", file=sys.stderr)
+        candidate = make_candidate(options.data_dir, run, allowed_mismatches=0)
+        left, climbed = candidate.left, candidate.climbed
     print(_write(log.folder(run.id), make_report(run, left, climbed, runs)))
     return 0
 
@@ -56,11 +59,6 @@ def _newest(runs: Sequence[Run], data_dir: Path) -> Run:
     if not finished:
         raise ConvertError(f"no finished run in {data_dir}")
     return finished[-1]
-
-
-def _prove(data_dir: Path, run: Run) -> Climb:
-    print(f"run {run.id} is not published: it is compiled and proven for this report", file=sys.stderr)
-    return make_candidate(data_dir, run, allowed_mismatches=0).climbed
 
 
 def _write(folder: Path, page: bytes) -> Path:

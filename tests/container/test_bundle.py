@@ -11,11 +11,11 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from convert.bundle import main
+from convert.bundle.cli import main
+from convert.bundle.installing import install_image
+from convert.bundle.keys import read_signing_key
+from convert.bundle.opening import open_bundle
 from convert.errors import BundleError
-from convert.installing import install_image
-from convert.keys import read_signing_key
-from convert.opening import open_bundle
 from tests.conftest import Workshop
 from tests.container.test_image import run
 from tests.container_process import podman, serving_in_container

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from convert.bundle.keys import SigningKey
+from convert.bundle.sums import VersionKey
 from convert.errors import BundleError
-from convert.keys import SigningKey
 from convert.staging import STAGING, locked
-from convert.sums import VersionKey
 from server.catalog import load_model
 from server.repository import MANIFEST_FILE, SIGNED_FILE, list_versions
 from training.durable import sync_folder, write_file

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from convert.bundle.installing import install_image, install_versions
+from convert.bundle.opening import open_bundle
 from convert.errors import BundleError
-from convert.installing import install_image, install_versions
-from convert.opening import open_bundle
 from convert.places import add_models_dir
 from server.errors import CorollaError
 from server.trust import read_trusted_keys
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _keygen(options: argparse.Namespace) -> None:
-    from convert.keys import make_keys  # noqa: PLC0415  as the module's docstring says
+    from convert.bundle.keys import make_keys  # noqa: PLC0415  as the module's docstring says
 
     public = make_keys(options.key)
     print(
@@ -45,16 +45,16 @@ def _keygen(options: argparse.Namespace) -> None:
 
 
 def _sign(options: argparse.Namespace) -> None:
-    from convert.keys import read_signing_key  # noqa: PLC0415  as above
-    from convert.signing import sign_newest  # noqa: PLC0415
+    from convert.bundle.keys import read_signing_key  # noqa: PLC0415  as above
+    from convert.bundle.signing import sign_newest  # noqa: PLC0415  as above
 
     for version, is_new in sign_newest(options.models_dir, read_signing_key(options.key)).items():
         print(f"{version} {'is signed now' if is_new else 'was signed before'}", file=sys.stderr)
 
 
 def _write(options: argparse.Namespace) -> None:
-    from convert.keys import read_signing_key  # noqa: PLC0415  as above
-    from convert.shipping import ship_image, ship_models  # noqa: PLC0415
+    from convert.bundle.keys import read_signing_key  # noqa: PLC0415  as above
+    from convert.bundle.shipping import ship_image, ship_models  # noqa: PLC0415  as above
 
     key = read_signing_key(options.key)
     if options.image:
@@ -65,7 +65,7 @@ def _write(options: argparse.Namespace) -> None:
 
 
 def _sbom(options: argparse.Namespace) -> None:
-    from convert.shipping import list_materials  # noqa: PLC0415  as above
+    from convert.bundle.shipping import list_materials  # noqa: PLC0415  as above
 
     print(list_materials(options.image).decode(), end="")
 
@@ -122,7 +122,3 @@ def _add_loading(load: argparse.ArgumentParser) -> None:
     load.add_argument("--tag", help="one more name for the image that is loaded")
     add_models_dir(load)
     load.set_defaults(do=_load)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -4,16 +4,16 @@ import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from convert import inside
-from convert.keys import SigningKey
-from convert.packing import write_bundle
-from convert.podman import run_in_image, save_image
-from convert.sbom import describe_image, describe_versions
-from convert.signing import sign_newest
-from convert.sums import IMAGE_FILE, SBOM_FILE, VersionKey, member_name
+from convert.bundle import inside
+from convert.bundle.keys import SigningKey
+from convert.bundle.packing import write_bundle
+from convert.bundle.podman import run_in_image, save_image
+from convert.bundle.sbom import describe_image, describe_versions
+from convert.bundle.signing import sign_newest
+from convert.bundle.sums import IMAGE_FILE, SBOM_FILE, VersionKey, member_name
 from server.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, SIGNED_FILE, read_package
 
-LOCK = Path(__file__).parents[1] / "server" / "requirements.lock"
+LOCK = Path(__file__).parents[2] / "server" / "requirements.lock"
 """What the Containerfile installs."""
 
 

@@ -15,18 +15,18 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from convert.archive import END, Member
-from convert.bundle import main
+from convert.bundle.archive import END, Member
+from convert.bundle.cli import main
+from convert.bundle.installing import install_versions
+from convert.bundle.keys import SigningKey, read_signing_key
+from convert.bundle.opening import MAX_SUMS_BYTES, open_bundle
+from convert.bundle.packing import write_bundle
+from convert.bundle.sums import SBOM_FILE, SUMS_FILE, SUMS_SIGNED_FILE
 from convert.errors import BundleError
-from convert.installing import install_versions
-from convert.keys import SigningKey, read_signing_key
-from convert.opening import MAX_SUMS_BYTES, open_bundle
-from convert.packing import write_bundle
-from convert.sums import SBOM_FILE, SUMS_FILE, SUMS_SIGNED_FILE
 from server.catalog import load_catalog
 from server.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, SIGNED_FILE, list_versions
 from tests.conftest import Workshop
-from tests.convert.test_signing import add_version
+from tests.convert.bundle.test_signing import add_version
 from tests.fakes import DiskNotes
 from tests.forked import end, fork, fork_with_little_disk
 from tests.server_process import ROOT
@@ -495,7 +495,7 @@ def test_the_same_files_make_the_same_bundle(journey: Journey, workshop: Worksho
 
 def test_a_host_that_loads_needs_nothing_but_the_servers_dependencies(journey: Journey) -> None:
     script = (
-        "import sys; from convert.bundle import main; code = main(sys.argv[1:]);"
+        "import sys; from convert.bundle.cli import main; code = main(sys.argv[1:]);"
         "print(code, *sorted({name.split('.')[0] for name in sys.modules}))"
     )
     command = [sys.executable, "-c", script, "load", *journey.flags_of_loading()]

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from convert.archive import CHUNK_BYTES, END, Member
+from convert.bundle.archive import CHUNK_BYTES, END, Member
+from convert.bundle.keys import SigningKey
+from convert.bundle.sums import SUMS_FILE, SUMS_SIGNED_FILE, Sums
 from convert.errors import BundleError
-from convert.keys import SigningKey
-from convert.sums import SUMS_FILE, SUMS_SIGNED_FILE, Sums
 from training.durable import sync_folder
 
 

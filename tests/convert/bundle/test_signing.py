@@ -12,11 +12,11 @@ from cryptography.hazmat.primitives import serialization as pem
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from convert.bundle import main
+from convert.bundle.cli import main
+from convert.bundle.keys import SigningKey, make_keys, read_signing_key
+from convert.bundle.signing import sign_newest, sign_version
+from convert.bundle.sums import VersionKey
 from convert.errors import BundleError
-from convert.keys import SigningKey, make_keys, read_signing_key
-from convert.signing import sign_newest, sign_version
-from convert.sums import VersionKey
 from server.catalog import load_catalog, load_model
 from server.errors import NoSoundVersionError, RefusedError
 from server.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE, SIGNED_FILE

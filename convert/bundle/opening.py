@@ -12,9 +12,9 @@ from typing import BinaryIO
 
 import attrs
 
-from convert.archive import Member, read_content, read_member
+from convert.bundle.archive import Member, read_content, read_member
+from convert.bundle.sums import SUMS_FILE, SUMS_SIGNED_FILE, Sums
 from convert.errors import BundleError
-from convert.sums import SUMS_FILE, SUMS_SIGNED_FILE, Sums
 from server.trust import SIGNED_BYTES, TrustedKeys
 
 MAX_SUMS_BYTES = 1 << 20

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from convert.bundle.opening import Bundle
+from convert.bundle.podman import load_image, tag_image
+from convert.bundle.sums import IMAGE_FILE, SBOM_FILE, VersionKey, split_name
 from convert.errors import BundleError
-from convert.opening import Bundle
-from convert.podman import load_image, tag_image
 from convert.staging import STAGING, locked
-from convert.sums import IMAGE_FILE, SBOM_FILE, VersionKey, split_name
 from server.catalog import load_model
 from training.durable import sync_folder
 

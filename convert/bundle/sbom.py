@@ -29,7 +29,7 @@ def describe_image(image: str, installed: Mapping[str, Any], lock: str) -> bytes
 
     Args:
         image: Its name.
-        installed: What is in it, as `convert.inside` lists it.
+        installed: What is in it, as `convert.bundle.inside` lists it.
         lock: The text of the lock file that its packages were installed from, which has the hashes.
     """
     locked = {(name, version): _HASH.findall(hashes) for name, version, hashes in _LOCKED.findall(lock)}

@@ -12,15 +12,15 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from convert import inside
-from convert.bundle import main
+from convert.bundle import inside
+from convert.bundle.cli import main
+from convert.bundle.inside import list_installed
+from convert.bundle.installing import install_image
+from convert.bundle.keys import read_signing_key
+from convert.bundle.opening import open_bundle
+from convert.bundle.podman import load_image
+from convert.bundle.shipping import LOCK
 from convert.errors import BundleError
-from convert.inside import list_installed
-from convert.installing import install_image
-from convert.keys import read_signing_key
-from convert.opening import open_bundle
-from convert.podman import load_image
-from convert.shipping import LOCK
 from tests.conftest import Workshop
 from tests.fakes import StandInPodman
 

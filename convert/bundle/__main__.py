@@ -1,0 +1,8 @@
+"""Makes `python -m convert.bundle` a command."""
+
+import sys
+
+from convert.bundle.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -17,6 +17,8 @@ from training.columns import Column
 Expansion = Literal["none", "polynomial", "splines"]
 Step = tuple[str, object]
 
+MAX_CODES = 255
+"""How many codes of a column gradient boosting on histograms takes (its ``max_bins``)."""
 EXPANSIONS: tuple[Expansion, ...] = ("none", "polynomial", "splines")
 
 
@@ -72,5 +74,6 @@ def _number_steps(needs: Needs, columns: Sequence[Column], expansion: Expansion)
 
 def _encoder(needs: Needs) -> object:
     if needs.codes:
-        return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+        # The rarest of more than these share a code.
+        return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, max_categories=MAX_CODES)
     return OneHotEncoder(handle_unknown="ignore", sparse_output=False)

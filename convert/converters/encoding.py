@@ -1,8 +1,13 @@
-"""Categories -> numbers: a code for each, or a column of 0 and 1; what was not seen is told apart from all of them."""
+"""Categories -> numbers: a code for each, or a column of 0 and 1; what was not seen is told apart from all of them.
+
+Categories that an encoder groups as infrequent have one code, the column's last
+(``sklearn/preprocessing/_encoders.py``, ``_fit_infrequent_category_mapping``).
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto
@@ -16,6 +21,8 @@ from convert.converters.nodes import Graph, show_codes
 
 ONE_HOT, ORDINAL = "SklearnOneHotEncoder", "SklearnOrdinalEncoder"
 UNSEEN = -1
+JOINS_GROUP = {"infrequent_if_exist", "warn"}
+"""Rules by which what was not seen is taken for infrequent."""
 
 
 def register_converters() -> None:
@@ -46,18 +53,45 @@ def _declare(operator: Operator) -> None:
     operator.outputs[0].type.shape = [operator.inputs[0].get_first_dimension(), width]
 
 
+@attrs.frozen(eq=False)
+class _Codes:
+    """The codes of one column.
+
+    Attributes:
+        categories: All that training saw.
+        codes: The code of each.
+        unseen: That of any other.
+    """
+
+    categories: npt.NDArray[Any]
+    codes: npt.NDArray[np.int64]
+    unseen: int
+
+
+def _read_codes(estimator: Any) -> list[_Codes]:
+    # Nothing public tells which categories are grouped.
+    is_grouping = estimator._infrequent_enabled  # noqa: SLF001
+    groups = estimator._default_to_infrequent_mappings if is_grouping else [None] * len(estimator.categories_)  # noqa: SLF001
+    return [
+        _Codes(categories, np.arange(len(categories)), UNSEEN)
+        if group is None
+        else _Codes(categories, group, int(group.max()) if estimator.handle_unknown in JOINS_GROUP else UNSEEN)
+        for categories, group in zip(estimator.categories_, groups, strict=True)
+    ]
+
+
 def _convert_to_columns(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
-    """Shows each category; one that was not seen shows as 0 everywhere."""
+    """Shows each code; what has none shows as 0 everywhere."""
     estimator = operator.raw_operator
     graph = Graph(scope, container)
-    shown = [list(range(len(categories))) for categories in estimator.categories_]
-    for codes, dropped in zip(
-        shown, [None] * len(shown) if estimator.drop_idx_ is None else estimator.drop_idx_, strict=True
-    ):
-        if dropped is not None:
-            codes.remove(dropped)
+    columns = _read_codes(estimator)
+    shown = [list(range(column.codes.max() + 1)) for column in columns]
+    dropped = estimator._drop_idx_after_grouping  # noqa: SLF001  as above
+    for codes, drop in zip(shown, [None] * len(shown) if dropped is None else dropped, strict=True):
+        if drop is not None:
+            codes.remove(drop)
     graph.give(
-        show_codes(graph, _encode(graph, operator), shown),
+        show_codes(graph, _encode(graph, operator, columns), shown),
         operator.outputs[0].full_name,
         guess_proto_type(operator.outputs[0].type),
     )
@@ -67,7 +101,7 @@ def _convert_to_codes(scope: Scope, operator: Operator, container: ModelComponen
     """Gives each category its code; one that was not seen has the encoder's `unknown_value`."""
     estimator = operator.raw_operator
     graph = Graph(scope, container)
-    codes = _encode(graph, operator)
+    codes = _encode(graph, operator, _read_codes(estimator))
     numbers = graph.node("Cast", codes, to=TensorProto.DOUBLE)
     if estimator.handle_unknown == "use_encoded_value":
         unseen = graph.node("Equal", codes, graph.constant(UNSEEN))
@@ -75,17 +109,13 @@ def _convert_to_codes(scope: Scope, operator: Operator, container: ModelComponen
     graph.give(numbers, operator.outputs[0].full_name, guess_proto_type(operator.outputs[0].type))
 
 
-def _encode(graph: Graph, operator: Operator) -> str:
-    """Finds the positions of the values among their column's categories, shape ``(n, columns)``."""
-    estimator = operator.raw_operator
-    if getattr(estimator, "_infrequent_enabled", False):
-        raise NotImplementedError("expected an encoder that keeps all categories, got one that groups infrequent ones")
-    columns = _split(graph, operator)
-    codes = [
-        _find(graph, column, categories, is_text=isinstance(variable.type, StringTensorType))
-        for (column, variable), categories in zip(columns, estimator.categories_, strict=True)
+def _encode(graph: Graph, operator: Operator, columns: list[_Codes]) -> str:
+    """Finds the codes of the values, shape ``(n, columns)``."""
+    found = [
+        _find(graph, values, column, is_text=isinstance(variable.type, StringTensorType))
+        for (values, variable), column in zip(_split(graph, operator), columns, strict=True)
     ]
-    return graph.node("Concat", *codes, axis=1)
+    return graph.node("Concat", *found, axis=1)
 
 
 def _split(graph: Graph, operator: Operator) -> list[tuple[str, Any]]:
@@ -98,21 +128,19 @@ def _split(graph: Graph, operator: Operator) -> list[tuple[str, Any]]:
     return columns
 
 
-def _find(graph: Graph, column: str, categories: npt.NDArray[Any], *, is_text: bool) -> str:
+def _find(graph: Graph, values: str, column: _Codes, *, is_text: bool) -> str:
     if is_text:
         return graph.node(
             "LabelEncoder",
-            column,
+            values,
             domain="ai.onnx.ml",
-            keys_strings=[str(category) for category in categories],
-            values_int64s=list(range(len(categories))),
-            default_int64=UNSEEN,
+            keys_strings=[str(category) for category in column.categories],
+            values_int64s=column.codes.tolist(),
+            default_int64=column.unseen,
         )
-    numbers = graph.node("Cast", column, to=TensorProto.DOUBLE)
-    same = graph.node("Equal", numbers, graph.constant(np.asarray(categories, dtype=float)[np.newaxis]))
-    position = graph.node(
-        "MatMul",
-        graph.node("Cast", same, to=TensorProto.DOUBLE),
-        graph.constant(np.arange(1.0, len(categories) + 1)[:, np.newaxis]),
-    )
-    return graph.node("Sub", graph.node("Cast", position, to=TensorProto.INT64), graph.constant(1))
+    numbers = graph.node("Cast", values, to=TensorProto.DOUBLE)
+    same = graph.node("Equal", numbers, graph.constant(np.asarray(column.categories, dtype=float)[np.newaxis]))
+    # One is equal at most: the sum of all steps from the unseen code is that one's.
+    steps = (column.codes - column.unseen).astype(float)[:, np.newaxis]
+    step = graph.node("MatMul", graph.node("Cast", same, to=TensorProto.DOUBLE), graph.constant(steps))
+    return graph.node("Add", graph.node("Cast", step, to=TensorProto.INT64), graph.constant(column.unseen))

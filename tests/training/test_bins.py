@@ -5,12 +5,11 @@ from pathlib import Path
 import pytest
 
 from tests.training.conftest import Read
-from training.bins import MAX_CODES
 from training.dataset import Dataset
 from training.errors import TrainingError
 from training.estimators import Choice, Estimator, choose_estimator
 from training.folds import list_folds
-from training.pipelines import Expansion
+from training.pipelines import MAX_CODES, Expansion
 from training.runlog import Run, RunLog
 from training.split import split_rows
 from training.train import train
@@ -40,20 +39,15 @@ def table(given: dict[int, str]) -> str:
     return "n,gap,y\n" + "".join(f"{row},{given.get(row, '')},{row}.5\n" for row in range(80))
 
 
-@pytest.mark.parametrize("texts", [MAX_CODES, MAX_CODES + 1])
-def test_a_category_of_too_many_texts_is_refused_with_their_count(read: Read, data_dir: Path, texts: int) -> None:
+@pytest.mark.parametrize("texts", [MAX_CODES - 1, MAX_CODES, MAX_CODES + 145])
+def test_of_more_categories_than_there_are_codes_the_rarest_share_one(read: Read, data_dir: Path, texts: int) -> None:
     rows = "".join(f"text {row % texts},{row},{'ab'[row % 2]}\n" for row in range(texts * 12))
     dataset = read(f"c,n,y\n{rows}")
-    if texts == MAX_CODES:
-        assert learn(dataset, data_dir, choose(dataset)).status == "finished"
-        return
-    with pytest.raises(TrainingError) as refusal:
-        learn(dataset, data_dir, choose(dataset))
-    assert (
-        str(refusal.value)
-        == f"column 'c' has {texts} different texts in the rows to learn from, more than 255; {REMEDY}"
-    )
-    assert not data_dir.exists()
+    choice = choose(dataset)
+    assert learn(dataset, data_dir, choice).status == "finished"
+    encoder = choice.estimator[0].named_transformers_["categories"]
+    (grouped,) = encoder.infrequent_categories_
+    assert (0 if grouped is None else len(grouped)) == max(0, texts - MAX_CODES + 1)
 
 
 @pytest.mark.parametrize("value", ["1.5", "7", "true"])

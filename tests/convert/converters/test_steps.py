@@ -90,10 +90,29 @@ def test_numbers_can_be_categories(encoder: Any) -> None:
     sides.check(pd.concat([table, table.assign(n0=0.5)]))
 
 
-def test_categories_that_are_grouped_are_refused() -> None:
-    steps = ColumnTransformer([("texts", OneHotEncoder(min_frequency=100, handle_unknown="ignore"), TEXTS)])
-    with pytest.raises(NotImplementedError, match=r"^expected an encoder that keeps all categories"):
-        BothSides(make_pipeline(steps, Ridge()).fit(KNOWN, TARGET), KNOWN)
+@pytest.mark.filterwarnings("ignore:Found unknown categories in columns:UserWarning")
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        OneHotEncoder(min_frequency=0.3, handle_unknown="ignore"),
+        OneHotEncoder(max_categories=3, handle_unknown="infrequent_if_exist"),
+        OneHotEncoder(max_categories=3, handle_unknown="warn"),
+        OneHotEncoder(max_categories=3, handle_unknown="infrequent_if_exist", drop="first"),
+        OneHotEncoder(max_categories=1000, handle_unknown="infrequent_if_exist"),
+        OrdinalEncoder(max_categories=3, handle_unknown="use_encoded_value", unknown_value=-1),
+        OrdinalEncoder(min_frequency=0.3, handle_unknown="use_encoded_value", unknown_value=77),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("numbers", [False, True])
+def test_categories_that_are_grouped_have_one_code(encoder: Any, *, numbers: bool) -> None:
+    known = pd.DataFrame({"a": list("uvwxyz") * 10 + list("uvw") * 30, "b": list("wxy") * 50})
+    if numbers:
+        known = pd.DataFrame({name: values.map(ord).astype(float) for name, values in known.items()})
+    unseen = known.head(3).assign(a=999.0 if numbers else "never seen")
+    steps = ColumnTransformer([("codes", encoder, ["a", "b"])])
+    estimator = make_pipeline(steps, Ridge()).fit(known, np.arange(len(known)) % 17)
+    BothSides(estimator, known).check(pd.concat([known, unseen]))
 
 
 @pytest.mark.parametrize("strategy", ["mean", "median", "most_frequent", "constant"])

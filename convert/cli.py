@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
+from tqdm import tqdm
 
-from convert.candidate import Candidate, contend, make_candidate, take_fastest
+from convert.candidate import Candidate, make_candidate
+from convert.contest import contend, find_fastest
 from convert.errors import ConvertError
 from convert.gates import check_gates
 from convert.limits import NAMES, SECTION, read_limits
@@ -66,10 +68,14 @@ def _convert(options: argparse.Namespace) -> int:
 
 def _take(options: argparse.Namespace, runs: Sequence[Run]) -> Candidate:
     if len(runs) == 1:
-        return make_candidate(options.data_dir, runs[0], options.allow_mismatch)
+        with tqdm(runs, desc=f"proving {runs[0].model}", unit="run", leave=False, disable=None):
+            return make_candidate(options.data_dir, runs[0], options.allow_mismatch)
     contenders = contend(options.data_dir, runs, options.allow_mismatch)
-    tell_contenders(contenders)
-    return take_fastest(contenders)
+    fastest = find_fastest(contenders)
+    tell_contenders(contenders, fastest)
+    if fastest is None:
+        raise ConvertError("of the runs within one standard error of the best, none is proven equal to its estimator")
+    return fastest
 
 
 def _publication(candidate: Candidate, name: str, report: bytes) -> Publication:

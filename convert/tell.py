@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from convert.candidate import Contender
+from convert.candidate import Candidate
+from convert.contest import Contender
 from convert.gates import Gate
 from convert.ladder import Climb
 from convert.parity import Certificate
@@ -65,14 +66,14 @@ def tell_gates(gates: Sequence[Gate]) -> None:
         print("nothing is published; what is served stays", file=sys.stderr)
 
 
-def tell_contenders(contenders: Sequence[Contender]) -> None:
-    """Prints how the runs of a comparison did, the best first."""
-    table = pd.DataFrame(_contender_facts(contender) for contender in contenders)
+def tell_contenders(contenders: Sequence[Contender], taken: Candidate | None) -> None:
+    """Prints how the runs of a comparison did, the best first, and which of them is taken."""
+    table = pd.DataFrame(_contender_facts(contender, taken) for contender in contenders)
     ranked = table.sort_values("mean", ascending=False, kind="stable")
     print(ranked.to_string(index=False, na_rep="-", float_format="{:.3f}".format), file=sys.stderr)
 
 
-def _contender_facts(contender: Contender) -> dict[str, object]:
+def _contender_facts(contender: Contender, taken: Candidate | None) -> dict[str, object]:
     assert contender.run.metrics is not None  # noqa: S101  a finished run has them
     folds, candidate = contender.run.metrics["folds"], contender.candidate
     return {
@@ -82,5 +83,12 @@ def _contender_facts(contender: Contender) -> dict[str, object]:
         "fit s": folds["fit_s"],
         "KB": len(candidate.climbed.compiled.model) / 1000 if candidate else math.nan,
         "us/row": candidate.row_us if candidate else math.nan,
-        "verdict": contender.fault or ("within one standard error" if contender.is_close else "lower"),
+        "verdict": contender.fault or _place(contender, taken),
     }
+
+
+def _place(contender: Contender, taken: Candidate | None) -> str:
+    if not contender.is_close:
+        return "lower"
+    is_taken = contender.candidate is not None and contender.candidate is taken
+    return "taken: the fastest within one standard error" if is_taken else "within one standard error"

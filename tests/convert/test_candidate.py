@@ -7,7 +7,9 @@ from typing import Any
 import attrs
 import pytest
 
-from convert.candidate import Candidate, Contender, contend, make_candidate, take_fastest
+import convert.contest
+from convert.candidate import Candidate, make_candidate
+from convert.contest import Contender, contend, find_fastest
 from convert.errors import ConvertError
 from convert.export import Compiled, Precision
 from convert.ladder import Climb, Rung
@@ -80,7 +82,7 @@ def test_the_fastest_of_those_that_are_close_and_proven_is_taken(candidate: Cand
         (3.0, True, None),
         (9.0, True, None),
     )
-    assert take_fastest(contenders).row_us == 3.0
+    assert find_fastest(contenders) is contenders[3].candidate
 
 
 def test_where_none_is_close_and_proven_none_is_taken(candidate: Candidate) -> None:
@@ -88,9 +90,7 @@ def test_where_none_is_close_and_proven_none_is_taken(candidate: Candidate) -> N
         *contenders_of(candidate, (1.0, False, None), (2.0, True, "not proven equal")),
         Contender(candidate.run, None, is_close=True, fault="cannot be compiled"),
     ]
-    message = "^of the runs within one standard error of the best, none is proven equal to its estimator$"
-    with pytest.raises(ConvertError, match=message):
-        take_fastest(contenders)
+    assert find_fastest(contenders) is None
 
 
 def test_each_run_of_a_comparison_is_compiled_or_told_why_not(
@@ -106,11 +106,18 @@ def test_each_run_of_a_comparison_is_compiled_or_told_why_not(
     assert unable.candidate is None
     assert unable.fault is not None
     assert unable.fault.startswith("float32: skl2onnx cannot compile LabelPropagation: ")
-    taken = take_fastest(contenders)
-    fastest = min(
-        contender.candidate.row_us for contender in able if contender.is_close and contender.candidate is not None
-    )
-    assert taken.row_us == fastest
+    taken = find_fastest(contenders)
+    assert taken is not None
+    assert taken.row_us == min(one.candidate.row_us for one in able if one.is_close and one.candidate is not None)
+
+
+def test_every_candidate_has_the_least_of_several_times(compared: Compared, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of a busy host; here it is told what it shows."""
+    compile_here(monkeypatch)
+    shown = iter([0.9, 0.5, 0.8, 0.4, 0.7, 0.3, 0.6, 0.2, 0.9, 0.9])
+    monkeypatch.setattr(convert.contest, "measure_row", lambda *_: next(shown))
+    contenders = contend(compared.data_dir, compared.runs[:2], 0)
+    assert [one.candidate.row_us for one in contenders if one.candidate] == [0.6, 0.2]
 
 
 def test_a_run_is_close_down_to_one_standard_error_of_the_best(

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import attrs
 import pytest
 
-from convert.candidate import Candidate, Contender
+from convert.candidate import Candidate
+from convert.contest import Contender
 from convert.export import Compiled
 from convert.gates import Gate
 from convert.ladder import Climb, Rung
@@ -108,14 +109,17 @@ def test_contenders_are_told_the_best_first(
         [
             contender_of(run, candidate, 0.5, None, is_close=False),
             contender_of(run, candidate, 0.9, None, is_close=True),
+            contender_of(run, attrs.evolve(candidate), 0.85, None, is_close=True),
             contender_of(run, None, 0.8, "cannot be compiled", is_close=True),
-        ]
+        ],
+        taken=candidate,
     )
     kilobytes = f"{len(climbed.compiled.model) / 1000:.3f}"
     head, *rows = told(capsys)
     assert head.split() == ["run", "mean", "deviation", "fit", "s", "KB", "us/row", "verdict"]
     assert [row.split(maxsplit=6) for row in rows] == [
-        ["run_90%", "0.900", "0.010", "0.250", kilobytes, "12.346", "within one standard error"],
+        ["run_90%", "0.900", "0.010", "0.250", kilobytes, "12.346", "taken: the fastest within one standard error"],
+        ["run_85%", "0.850", "0.010", "0.250", kilobytes, "12.346", "within one standard error"],
         ["run_80%", "0.800", "0.010", "0.250", "-", "-", "cannot be compiled"],
         ["run_50%", "0.500", "0.010", "0.250", kilobytes, "12.346", "lower"],
     ]
@@ -125,5 +129,5 @@ def test_contenders_none_of_which_could_be_compiled_are_told_without_their_sizes
     iris_workshop: Workshop, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = RunLog(iris_workshop.data_dir).find(1)
-    tell_contenders([contender_of(run, None, 0.8, "no", is_close=True)])
+    tell_contenders([contender_of(run, None, 0.8, "no", is_close=True)], taken=None)
     assert told(capsys)[1].split() == ["run_80%", "0.800", "0.010", "0.250", "-", "-", "no"]

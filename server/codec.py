@@ -14,6 +14,7 @@ import msgspec
 from server.csv_rows import CsvReader
 from server.explain import MAX_FAULTS, UNREADABLE, Explainer, invalid, repeated
 from server.signature import Answer, Feature, Label, Row, Signature
+from server.sizing import MAX_QUEUE_ROWS
 from server.values import value_type
 
 _UNFIT_FOR_STRUCT = re.compile(r'[\\"\x00-\x1f]')
@@ -88,14 +89,15 @@ class Codec:
         self._count_unseen(rows)
         return rows
 
-    def decode_csv(self, body: bytes) -> list[Row]:
-        """Reads CSV with a header; an empty cell is null.
+    def decode_csv(self, body: bytes, max_rows: int = MAX_QUEUE_ROWS) -> list[Row]:
+        """Reads CSV with a header, as training reads a table: an empty cell and one such as NA are null.
 
         Raises:
             MalformedBodyError: If the body is no table.
+            BodyTooLargeError: If it has more rows than that; their cells are not read.
             InvalidRowError: If it does not fit the signature; fields are named ``<index>.<feature>``.
         """
-        rows = self._csv.read(body)
+        rows = self._csv.read(body, max_rows)
         self._count_unseen(rows)
         return rows
 

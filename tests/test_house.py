@@ -17,7 +17,7 @@ SERVER_ORDER = (
     ("errors", "host", "log", "access_log", "watch", "heads", "exchange", "cork", "feeder", "sizing", "trust"),
     ("signature", "headers", "pending", "isolation"),
     ("values",),
-    ("explain",),
+    ("explain", "cells"),
     ("csv_rows",),
     ("manifest", "session", "codec", "coalescer", "cost"),
     ("repository", "settings", "metrics"),

@@ -15,7 +15,7 @@ MAY_IMPORT = {"training": {"training"}, "server": {"server"}, "convert": {"conve
 # From left to right, as the files of `server` may know each other: each its predecessors only.
 SERVER_ORDER = (
     ("errors", "host", "log", "access_log", "watch", "heads", "exchange", "cork", "feeder", "sizing", "trust"),
-    ("signature", "headers", "pending", "isolation"),
+    ("signature", "headers", "pending", "isolation", "decoding"),
     ("values",),
     ("explain", "cells"),
     ("csv_rows",),

@@ -82,6 +82,7 @@ def test_any_bytes_are_a_row_or_an_error_of_ours(features: list[Feature], body: 
 WRONG = {
     "number": {
         '"1"': ("a number", "a string"),
+        '""': ("a number", '""'),
         "true": ("a number", "a boolean"),
         "[1]": ("a number", "an array"),
         "{}": ("a number", "an object"),
@@ -105,7 +106,7 @@ WRONG = {
         "[true]": ("true or false", "an array"),
     },
     "category": {
-        '""': ("text" + TEXT_BOUNDS, "a string"),
+        '""': ("text" + TEXT_BOUNDS, '""'),
         json.dumps("😀" * 1001): ("text" + TEXT_BOUNDS, "a string"),
         "7": ("text", "7"),
         "true": ("text", "a boolean"),

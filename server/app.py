@@ -11,6 +11,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from server.access_log import AccessLog
 from server.catalog import load_catalog
+from server.decoding import Decoding
 from server.desk import Desk, open_desk
 from server.exchange import Exchange
 from server.guard import WATCH
@@ -60,13 +61,14 @@ class Application:
         held_bytes = choose_body_bytes(free_bytes, settings.max_body_bytes)
         _tell_sizes(settings, plan, self._desks, resident_bytes, free_bytes)
         self._watch = Watch(ConnectionLimits(settings.max_body_bytes, held_bytes), self._every_second)
+        self._decoding = Decoding(self._watch)
         hot_routes = [HotRoute(desk, access_log=settings.access_log) for desk in self._desks]
         self._hot_routes = HotRoutes({route.path.encode(): route for route in hot_routes})
         coalescing = {desk.name: desk.about for desk in self._desks}
         litestar = Litestar(
             route_handlers=[
                 *make_page_routes(catalog, coalescing, self._readiness, self._metrics.text),
-                *make_predict_routes(self._desks),
+                *make_predict_routes(self._desks, self._decoding),
             ],
             exception_handlers={Exception: _answer_error},
             on_startup=[self._watch.start],
@@ -102,6 +104,7 @@ class Application:
 
     async def _stop(self) -> None:
         await asyncio.gather(*(desk.coalescer.close() for desk in self._desks))
+        self._decoding.close()
         self._watch.stop()
         self._publish_counts()
 

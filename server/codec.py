@@ -5,6 +5,7 @@ refuses is looked at again, feature by feature, so that the error can name each 
 """
 
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -12,8 +13,9 @@ from typing import Any
 import msgspec
 
 from server.csv_rows import CsvReader
-from server.explain import MAX_FAULTS, UNREADABLE, Explainer, invalid, repeated
+from server.explain import MAX_FAULTS, UNREADABLE, Explainer, invalid, repeated, too_many
 from server.signature import Answer, Feature, Label, Row, Signature
+from server.sizing import MAX_QUEUE_ROWS
 from server.values import value_type
 
 _UNFIT_FOR_STRUCT = re.compile(r'[\\"\x00-\x1f]')
@@ -46,6 +48,7 @@ class Codec:
             for place, feature in enumerate(features)
             if feature.type == "category"
         ]
+        self._counting = threading.Lock()  # large bodies are decoded by a thread
         self.unseen: Counter[str] = Counter({name: 0 for _, name, _ in self._vocabularies})
         shape, to_values = _choose_shape(features)
         self._to_row = self._choose_finish(features, to_values)
@@ -66,36 +69,41 @@ class Codec:
             row = self._to_row(self._row.decode(body))
         except UNREADABLE:
             raise self._explainer.explain_row(body) from None
-        if body.count(b":") != self._colons or b"\\" in body:
+        if body.count(b":") != self._colons or b"\\" in body:  # _may_repeat: its call would be a fifteenth of all this
             _refuse(repeated(body))
         if self._vocabularies:
             self._count_unseen((row,))
         return row
 
-    def decode_rows(self, body: bytes) -> list[Row]:
+    def decode_rows(self, body: bytes, max_rows: int = MAX_QUEUE_ROWS) -> list[Row]:
         """Reads a JSON array of rows.
 
         Raises:
             MalformedBodyError: If the body is not JSON.
+            BodyTooLargeError: If there are more rows than that.
             InvalidRowError: If it is, but a row does not fit the signature; fields are named ``<index>.<feature>``.
         """
         try:
-            rows = [self._to_row(row) for row in self._rows.decode(body)]
+            shapes = self._rows.decode(body)
+            if len(shapes) > max_rows:
+                raise too_many(len(shapes), max_rows)
+            rows = [self._to_row(shape) for shape in shapes]
         except UNREADABLE:
-            raise self._explainer.explain_rows(body) from None
+            raise self._explainer.explain_rows(body, max_rows, self._is_sound) from None
         if body.count(b":") != self._colons * len(rows) or b"\\" in body:
             _refuse(self._repeated_in_rows(body))
         self._count_unseen(rows)
         return rows
 
-    def decode_csv(self, body: bytes) -> list[Row]:
-        """Reads CSV with a header; an empty cell is null.
+    def decode_csv(self, body: bytes, max_rows: int = MAX_QUEUE_ROWS) -> list[Row]:
+        """Reads CSV with a header, as training reads a table: an empty cell and one such as NA are null.
 
         Raises:
             MalformedBodyError: If the body is no table.
+            BodyTooLargeError: If it has more rows than that; their cells are not read.
             InvalidRowError: If it does not fit the signature; fields are named ``<index>.<feature>``.
         """
-        rows = self._csv.read(body)
+        rows = self._csv.read(body, max_rows)
         self._count_unseen(rows)
         return rows
 
@@ -133,7 +141,17 @@ class Codec:
 
     def _count_unseen(self, rows: Collection[Row]) -> None:
         for place, name, vocabulary in self._vocabularies:
-            self.unseen[name] += sum(row[place] not in vocabulary for row in rows)
+            unseen = sum(row[place] not in vocabulary for row in rows)
+            if unseen:
+                with self._counting:
+                    self.unseen[name] += unseen
+
+    def _is_sound(self, row: bytes) -> bool:
+        try:
+            self._to_row(self._row.decode(row))
+        except UNREADABLE:
+            return False
+        return not self._may_repeat(row)
 
     def _may_repeat(self, row: bytes) -> bool:
         """Says whether a row that was decoded may give a feature twice, of which msgspec takes the last in silence.

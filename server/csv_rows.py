@@ -1,21 +1,23 @@
-"""CSV bytes -> rows: the same checks as for JSON, cell by cell; an empty cell stands for null.
+"""CSV bytes -> rows: the table, its header and its lines; what a cell says is read by `cells`.
 
 It knows nothing of where the bytes come from.
 """
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+import itertools
+import operator
+from collections.abc import Iterator, Sequence
 
-import attrs
-import msgspec
-
-from server.errors import MalformedBodyError
-from server.explain import MAX_FAULTS, UNREADABLE, Explainer, clip, invalid
-from server.signature import Feature, Row, Value
-from server.values import expected_value, value_type
+from server.cells import MISSING, CellError, read_column
+from server.errors import BodyTooLargeError, MalformedBodyError
+from server.explain import MAX_FAULTS, Explainer, clip, invalid
+from server.signature import Feature, Row
+from server.values import expected_value
 
 _BYTE_ORDER_MARK = "\ufeff"
+
+Lines = Sequence[Sequence[str]]
 
 
 class CsvReader:
@@ -29,59 +31,77 @@ class CsvReader:
             explainer: What names the columns at fault.
         """
         self._features = features
-        self._readers = [_cell_reader(feature) for feature in features]
         self._explainer = explainer
 
-    def read(self, body: bytes) -> list[Row]:
+    def read(self, body: bytes, max_rows: int) -> list[Row]:
         """Reads rows; their order stays.
 
         Raises:
             MalformedBodyError: If the body is no table.
+            BodyTooLargeError: If it has more rows than that; no cell is read then.
             InvalidRowError: If a cell does not fit the signature; fields are named ``<index>.<feature>``.
         """
-        header, *lines = self._split(body)
+        header, lines = _split(body, max_rows)
         if faults := self._explainer.explain_names(header):
             raise invalid(faults, "the header does not fit the model's signature")
-        places = [header.index(feature.name) for feature in self._features]
-        faults, rows = {}, []
-        for index, line in enumerate(lines):
-            rows.append(self._read_line([line[place] for place in places], index, faults))
-            if len(faults) > MAX_FAULTS:
-                break
-        if faults:
-            raise invalid(faults, "rows do not fit the model's signature")
-        return rows
-
-    def _split(self, body: bytes) -> list[list[str]]:
+        columns = [(feature, _column(lines, header.index(feature.name))) for feature in self._features]
         try:
-            text = body.decode("utf-8").removeprefix(_BYTE_ORDER_MARK)
-            lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
-        except UnicodeDecodeError as error:
-            raise MalformedBodyError(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
-        except csv.Error as error:
-            raise MalformedBodyError(f"the body is not CSV: {error}") from None
-        if not lines:
+            return list(zip(*(read_column(feature, cells) for feature, cells in columns), strict=True))
+        except CellError:
+            raise invalid(_explain(columns), "rows do not fit the model's signature") from None
+
+
+def _split(body: bytes, max_rows: int) -> tuple[Sequence[str], Lines]:
+    """Gives the header, and the lines that are rows: an empty one is a row where the header has one column."""
+    try:
+        text = body.decode("utf-8").removeprefix(_BYTE_ORDER_MARK)
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        header = next(filter(None, reader), None)
+        if header is None:
             raise MalformedBodyError("expected CSV with a header, got nothing")
-        for index, line in enumerate(lines[1:]):
-            if len(line) != len(lines[0]):
-                raise MalformedBodyError(f"row {index} has {len(line)} cells, the header has {len(lines[0])}")
-        return lines
-
-    def _read_line(self, cells: list[str], index: int, faults: dict[str, str]) -> Row:
-        row: list[Value] = []
-        for feature, read, cell in zip(self._features, self._readers, cells, strict=True):
-            try:
-                row.append(feature.missing if feature.nullable and not cell else read(cell))
-            except UNREADABLE:
-                got = clip(repr(cell)) if cell else "an empty cell"
-                faults[f"{index}.{feature.name}"] = f"expected {expected_value(feature, bounds=True)}, got {got}"
-        return tuple(row)
+        rows = (line or [""] for line in reader) if len(header) == 1 else filter(None, reader)
+        lines = list(itertools.islice(rows, max_rows + 1))
+    except UnicodeDecodeError as error:
+        raise MalformedBodyError(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
+    except csv.Error as error:
+        raise MalformedBodyError(f"the body is not CSV: {error}") from None
+    if len(lines) > max_rows:
+        raise BodyTooLargeError(f"expected at most {max_rows} rows at once, got more")
+    for index, line in enumerate(lines):
+        if len(line) != len(header):
+            raise MalformedBodyError(f"row {index} has {len(line)} cells, the header has {len(header)}")
+    return header, lines
 
 
-def _cell_reader(feature: Feature) -> Callable[[str], Value]:
-    """Gives what reads a cell that is not empty as JSON is read; but tables write TRUE as well as true."""
-    kind = value_type(attrs.evolve(feature, nullable=False))
-    if feature.type == "category":
-        return lambda cell: msgspec.convert(cell, kind)
-    decode = msgspec.json.Decoder(kind).decode
-    return lambda cell: decode(cell.lower())
+def _column(lines: Lines, place: int) -> list[str]:
+    return [line[place] for line in lines]
+
+
+def _explain(columns: Sequence[tuple[Feature, Sequence[str]]]) -> dict[str, str]:
+    """Names the cells at fault in the order of the table, of each column no more than are told of all."""
+    found = [
+        (index, feature, cells[index])
+        for feature, cells in columns
+        for index in itertools.islice(_find_faults(feature, cells, 0), MAX_FAULTS + 1)
+    ]
+    in_order = sorted(found, key=operator.itemgetter(0))
+    return {f"{index}.{feature.name}": _tell_fault(feature, cell) for index, feature, cell in in_order}
+
+
+def _find_faults(feature: Feature, cells: Sequence[str], first: int) -> Iterator[int]:
+    """Finds the cells at fault by halving; gives their indices, where ``first`` is that of the first cell."""
+    try:
+        read_column(feature, cells)
+    except CellError:
+        half = len(cells) // 2
+        if not half:
+            yield first
+        else:
+            yield from _find_faults(feature, cells[:half], first)
+            yield from _find_faults(feature, cells[half:], first + half)
+
+
+def _tell_fault(feature: Feature, cell: str) -> str:
+    got = clip(repr(cell)) if cell else "an empty cell"
+    no_value = ", which stands for no value" if cell and cell in MISSING else ""
+    return f"expected {expected_value(feature, bounds=True)}, got {got}{no_value}"

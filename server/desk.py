@@ -1,6 +1,7 @@
 """Model + settings -> Desk: all that one model's requests need, whichever way they come in."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 
 import attrs
@@ -62,7 +63,8 @@ def open_desk(model: Model, settings: Settings, free_bytes: int) -> Desk:
     why, mode = ("asked for" if settings.coalescing != "auto" else "measured"), settings.coalescing
     if not model.batch_invariant:
         why, mode = "answers change with the batch by more than the certificate's tolerance", "off"
-    queue_rows = settings.max_queue_rows or choose_queue_rows(free_bytes, len(manifest.signature.features))
+    types = Counter("category" if one.type == "category" else "number" for one in manifest.signature.features)
+    queue_rows = settings.max_queue_rows or choose_queue_rows(free_bytes, types["number"], types["category"])
     chosen = choose_limits(cost, mode, settings.max_batch_rows or None, queue_rows, settings.deadline_ms / 1000)
     # No batch is larger than the ones in which the model was proven equal.
     limits = attrs.evolve(chosen, max_batch_rows=min(chosen.max_batch_rows, manifest.parity.max_batch_rows))

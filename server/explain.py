@@ -5,12 +5,12 @@ It knows nothing of how a sound body is read.
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
-from server.errors import InvalidRowError, MalformedBodyError
+from server.errors import BodyTooLargeError, InvalidRowError, MalformedBodyError
 from server.signature import Feature
 from server.values import expected_value, value_type
 
@@ -19,8 +19,11 @@ MAX_FAULTS = 20
 MAX_ECHO_CHARS = 64
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
+_read_names = json.JSONDecoder(object_pairs_hook=lambda pairs: [name for name, _ in pairs], parse_int=len).decode
 _Fields = dict[str, msgspec.Raw]
 _KINDS = {"{": "an object", "[": "an array", '"': "a string", "t": "a boolean", "f": "a boolean", "n": "null"}
+_EMPTY = '""'
+_TEXTS = frozenset({"a string", _EMPTY})
 _MISMATCH = "the row does not fit the model's signature"
 
 
@@ -39,26 +42,38 @@ class Explainer:
             return InvalidRowError(f"expected a JSON object with a value for each feature, got {fields}", {})
         return invalid(repeated(body) | self._faults(fields), _MISMATCH)
 
-    def explain_rows(self, body: bytes) -> MalformedBodyError | InvalidRowError:
-        """Explains what should have been an array of rows."""
+    def explain_rows(
+        self, body: bytes, max_rows: int, is_sound: Callable[[bytes], bool]
+    ) -> MalformedBodyError | BodyTooLargeError | InvalidRowError:
+        """Explains what should have been an array of rows.
+
+        Args:
+            body: The refused body.
+            max_rows: The most rows that are looked at.
+            is_sound: Says of a row, quickly, that nothing is wrong with it.
+        """
         elements = _scan(body, list[msgspec.Raw])
         if isinstance(elements, MalformedBodyError):
             return elements
         if not isinstance(elements, list):
             return InvalidRowError(f"expected a JSON array of rows, got {elements}", {})
+        if len(elements) > max_rows:
+            return too_many(len(elements), max_rows)
         faults: dict[str, str] = {}
-        for index, element in enumerate(elements):
-            faults |= self._faults_of_element(index, bytes(element))
+        for index, element in enumerate(map(bytes, elements)):
+            if not is_sound(element):
+                faults |= self._faults_of_element(index, element)
             if len(faults) > MAX_FAULTS:
                 break
         return invalid(faults, "rows do not fit the model's signature")
 
     def explain_names(self, names: Sequence[str]) -> dict[str, str]:
         """Names the features that are missing, unknown or repeated."""
+        given = frozenset(names)
         missing = {
             name: f"missing: expected {expected_value(feature)}"
             for name, feature in self._features.items()
-            if name not in names
+            if name not in given
         }
         unknown = {clip(name): "unknown feature" for name in names if name not in self._features}
         return missing | unknown | _repeated_names(names)
@@ -96,13 +111,20 @@ def invalid(faults: dict[str, str], message: str) -> InvalidRowError:
 def repeated(row: bytes) -> dict[str, str]:
     """Names the features that a row, a JSON object, gives more than once; msgspec would not tell, json does."""
     try:
-        names = json.loads(row, object_pairs_hook=lambda pairs: [name for name, _ in pairs], parse_int=len)
+        names = _read_names(row.decode())
     except RecursionError:  # nested as deep as msgspec reads, which is a fault of its own
         return {}
     return _repeated_names(names)
 
 
+def too_many(rows: int, max_rows: int) -> BodyTooLargeError:
+    """Makes the error of more rows than are ever taken."""
+    return BodyTooLargeError(f"expected at most {max_rows} rows at once, got {rows}")
+
+
 def _repeated_names(names: Sequence[str]) -> dict[str, str]:
+    if len(frozenset(names)) == len(names):
+        return {}
     return {clip(name): "given more than once" for name, count in Counter(names).items() if count > 1}
 
 
@@ -131,11 +153,11 @@ def _value_fault(feature: Feature, value: msgspec.Raw) -> str | None:
         msgspec.json.decode(value, type=value_type(feature))
     except UNREADABLE:
         kind = _kind(bytes(value))
-        is_of_kind = kind == "a string" if feature.type == "category" else kind not in _KINDS.values()
+        is_of_kind = kind in _TEXTS if feature.type == "category" else kind not in {*_KINDS.values(), _EMPTY}
         return f"expected {expected_value(feature, bounds=is_of_kind)}, got {kind}"
     return None
 
 
 def _kind(value: bytes) -> str:
     text = value.decode("utf-8").strip()
-    return _KINDS.get(text[0]) or clip(text)
+    return _EMPTY if text == _EMPTY else _KINDS.get(text[0]) or clip(text)

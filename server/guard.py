@@ -1,67 +1,53 @@
 """Connections -> requests that come whole, small enough and in time: what uvicorn's protocol does not see to itself.
 
-A subclass of uvicorn's httptools protocol, for every route: a deadline for the headers and one for the body, a cap on
-the bytes of each, and Corolla's own body for a request that is no HTTP. One timer a process sweeps all connections.
+It judges what `feeder` has had parsed, for every route: a deadline for the headers and one for the body, a cap on the
+bytes of each, and Corolla's own body for a request that is no HTTP. One timer a process sweeps all connections.
 
-What it leans on in uvicorn (0.54), beside `asyncio.Protocol`'s own methods: the constructor's arguments;
+What the two lean on in uvicorn (0.54), beside `asyncio.Protocol`'s own methods: the constructor's arguments;
 ``on_message_begin``, ``on_url``, ``on_header``, ``on_headers_complete``, ``on_body``, ``on_message_complete``,
 ``on_response_complete``; ``send_400_response``, ``_unset_keepalive_if_required``; the attributes ``parser``,
-``transport``, ``cycle``, ``pipeline``, ``flow``, ``headers``, ``url`` and ``server_state.default_headers``; that a
-``cycle`` writes to its ``transport``, and has ``waiting_for_100_continue``; ``FlowControl.resume_reading``.
+``transport``, ``cycle``, ``pipeline``, ``flow``, ``headers``, ``url``, ``timeout_keep_alive_task`` and
+``server_state.default_headers``; that a ``cycle`` writes to its ``transport``, and has ``waiting_for_100_continue``;
+``FlowControl.resume_reading``.
 `tests/server/test_uvicorn.py` fails in plain words when these move.
 """
 
 import asyncio
 from typing import Any, Literal
 
-import httptools
 import msgspec
 from uvicorn.config import Config
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from server.cork import Cork
 from server.errors import BodyTooLargeError, OverloadedError
+from server.feeder import Feeder
 from server.replies import Reply, render, reply_to
 from server.watch import Watch
 
 WATCH = "watch"
 """Where the lifespan's state has the process's watch."""
-SLICE_BYTES = 4096
-"""How much is parsed at a time: a read of 256 KiB can hold more than ten thousand requests."""
-SLICES_A_TURN = 8
-"""How many slices are parsed before other connections have their turn."""
 SMALL_BODY_BYTES = 65_536
 """A body of no more than this is read whatever else is: nobody's large ones may keep it out."""
 LINGER_S = 2.0
 """How long what a refused client still sends is read and thrown away, so that it can read the refusal."""
-_UPGRADE_HEADERS = frozenset({b"connection", b"upgrade", b"http2-settings"})
 STOP_S = 0.1
 """How long a request that was sent before the server began to stop may be on its way."""
 
 
-class Guard(HttpToolsProtocol):
-    """One connection.
-
-    Its own attributes are slots, quicker to reach than the many that uvicorn's protocol keeps in a dictionary.
-    """
+class Guard(Feeder):
+    """One connection."""
 
     __slots__ = (
         "_ahead",
         "_awaits",
         "_begun",
-        "_behind",
         "_body_bytes",
         "_cork",
         "_declared_bytes",
         "_due_s",
-        "_fed_bytes",
-        "_feeding",
         "_head_bytes",
         "_limits",
-        "_progressed",
-        "_refused",
         "_stopping",
         "_unread_s",
         "_upgrading",
@@ -78,12 +64,9 @@ class Guard(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._watch: Watch = app_state[WATCH]
         self._limits = self._watch.limits
+        self._max_unseen_bytes = self._limits.max_header_bytes
         self._awaits: Literal["request", "headers", "body", "nothing", "end"] = "request"
         self._due_s = 0.0
-        self._behind = b""
-        self._feeding = False
-        self._progressed = False
-        self._fed_bytes = 0
         self._head_bytes = 0
         self._declared_bytes = 0
         self._cork: Cork
@@ -91,7 +74,6 @@ class Guard(HttpToolsProtocol):
         self._upgrading = False
         self._ahead = self.cycle
         self._begun = False
-        self._refused = False
         self._stopping = False
         self._unread_s: float | None = None
 
@@ -99,7 +81,6 @@ class Guard(HttpToolsProtocol):
         """Begins to wait for a first request."""
         super().connection_made(transport)
         self._cork = Cork(transport, self.loop)
-        self.flow = _Flow(transport, self)
         self._watch.connections.add(self)
         self._await("request", self._limits.header_s)
 
@@ -108,82 +89,21 @@ class Guard(HttpToolsProtocol):
         self._watch.connections.discard(self)
         self._let_go()
         super().connection_lost(exc)
-        self.pipeline.clear()
-        self._behind = b""
-
-    def data_received(self, data: bytes) -> None:
-        """Reads on, unless the client has been refused."""
-        if not self._refused:
-            self._behind += data
-            self._feed_on()
-
-    @property
-    def holds_back(self) -> bool:
-        """Says whether there is something to parse before more is read."""
-        return bool(self._behind)
 
     def on_response_complete(self) -> None:
         """Begins with the next request, where one has come."""
         self._cork.release()  # an answer without a body is one write
         super().on_response_complete()
-        self._feed_on()
+        self.feed_on()
 
-    def _feed_on(self) -> None:
-        """Feeds what has come, a slice or the rest of a body at a time, as long as no request waits behind another.
-
-        A read of many small chunks takes a while to parse: after some slices others have their turn.
-        """
-        if self._feeding or not self._behind:
-            return
-        self._feeding = True
-        data, start, slices = self._behind, 0, 0
-        while start < len(data) and slices < SLICES_A_TURN and not self._is_stuck():
-            rest_bytes = self._declared_bytes - self._body_bytes if self._awaits == "body" else 0
-            end = start + max(SLICE_BYTES, rest_bytes)
-            self._feed_slice(data[start:end])
-            start, slices = end, slices + 1
-        self._behind = b"" if self._refused or self.transport.is_closing() else data[start:]
-        self._feeding = False
-        if not self._behind:
-            self.flow.resume_reading()
-            return
-        self.flow.pause_reading()
-        if not self.pipeline:
-            self.loop.call_soon(self._feed_on)
-
-    def _is_stuck(self) -> bool:
-        return bool(self.pipeline) or self._refused or self.transport.is_closing()
-
-    def _feed_slice(self, data: bytes) -> None:
-        """Feeds the parser, and counts what it keeps to itself: an unfinished header, or one behind a chunked body."""
+    def begin_slice(self) -> None:
+        """Begins to wait for a request as soon as anything comes, or a blank line would end the wait for one."""
         if self._awaits == "nothing" and self.is_idle():
-            self._await("request", self._limits.header_s)  # or a blank line would end the wait for one
-        self._progressed = False
-        self._feed(data)
-        self._fed_bytes = 0 if self._progressed else self._fed_bytes + len(data)
-        if self._fed_bytes > self._limits.max_header_bytes:
-            self._refuse_head()
+            self._await("request", self._limits.header_s)
 
-    def _feed(self, data: bytes) -> None:
-        """Feeds the parser, as uvicorn does but for upgrades: there are none, and an offer of one is passed over."""
-        self._unset_keepalive_if_required()
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._pass_over_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserError as error:
-            self.send_400_response(str(error))
-
-    def _pass_over_upgrade(self, rest: bytes) -> None:
-        """Reads the request again without its offer, since the parser reads no body behind one (RFC 9110, 7.8)."""
-        if self.parser.get_method() == b"CONNECT":
-            self.send_400_response("CONNECT is not served")
-            return
-        kept = [(name, value) for name, value in self.headers if name not in _UPGRADE_HEADERS]
-        head = b"%s %s HTTP/1.1\r\n" % (self.parser.get_method(), self.url)
-        self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
-        self._feed(head + b"".join(b"%s: %s\r\n" % header for header in kept) + b"\r\n" + rest)
+    def refuse_head(self) -> None:
+        """Refuses headers that are too long, or do not end."""
+        self._refuse(_error(431, f"expected headers of at most {self._limits.max_header_bytes} bytes, got more"))
 
     def on_message_begin(self) -> None:
         """Begins to wait for the end of a request's headers."""
@@ -209,8 +129,9 @@ class Guard(HttpToolsProtocol):
         if self._refused or self._upgrading:
             return
         self._await("body", self._limits.body_s)
+        self._rest_bytes = self._declared_bytes
         if self._head_bytes + len(self.url) > self._limits.max_header_bytes:
-            self._refuse_head()
+            self.refuse_head()
         elif self._declared_bytes > self._limits.max_body_bytes:
             self._refuse(self._too_large(self._declared_bytes))
         else:
@@ -225,8 +146,10 @@ class Guard(HttpToolsProtocol):
         if self._refused:
             return
         self._progressed = True
-        self._body_bytes += len(body)
-        self._watch.held_bytes += len(body)
+        size_bytes = len(body)
+        self._body_bytes += size_bytes
+        self._rest_bytes -= size_bytes
+        self._watch.held_bytes += size_bytes
         if self._body_bytes > self._limits.max_body_bytes:
             self._refuse(self._too_large(self._body_bytes))
         elif self._body_bytes > SMALL_BODY_BYTES and self._watch.held_bytes > self._limits.max_held_bytes:
@@ -316,9 +239,6 @@ class Guard(HttpToolsProtocol):
         limit = self._limits.max_body_bytes
         return reply_to(BodyTooLargeError(f"expected a body of at most {limit} bytes, got {size_bytes} or more"))
 
-    def _refuse_head(self) -> None:
-        self._refuse(_error(431, f"expected headers of at most {self._limits.max_header_bytes} bytes, got more"))
-
     def _refuse(self, reply: Reply) -> None:
         """Answers, and closes once the client has had time to read it; nothing more of what it sends is looked at.
 
@@ -352,18 +272,6 @@ class Guard(HttpToolsProtocol):
             self.cycle.waiting_for_100_continue = False
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-
-
-class _Flow(FlowControl):
-    """uvicorn's flow control, which reads on whenever an application asks for more, but for what is still unparsed."""
-
-    def __init__(self, transport: asyncio.Transport, guard: Guard) -> None:
-        super().__init__(transport)
-        self._guard = guard
-
-    def resume_reading(self) -> None:
-        if not self._guard.holds_back:
-            super().resume_reading()
 
 
 def _error(status: int, message: str) -> Reply:

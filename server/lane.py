@@ -2,9 +2,9 @@
 
 A complete ``POST`` to a loaded model's predict route needs no task, no event and no scope: its row goes to the
 coalescer, and the flush writes each answer straight to its transport. So coalescing covers the whole answer path, not
-only the model's run. Whatever is not surely such a request (another path, a query, ``Expect``, one behind another
-unanswered one, a transport that is not being read) falls through to the ASGI application unchanged, and is answered
-there with the same codec, coalescer and metrics.
+only the model's run. Whatever is not surely such a request (another path, a query, ``Expect``, a large body or one of
+no declared length, one behind another unanswered one, a transport that is not being read) falls through to the ASGI
+application unchanged, and is answered there with the same codec, coalescer and metrics.
 
 A client sends the same head again and again; one that came before, byte for byte, is not parsed again (`heads`), which
 is a third of what a request would cost.
@@ -27,6 +27,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from server.access_log import log_request
+from server.decoding import INLINE_BODY_BYTES
 from server.desk import Desk
 from server.errors import CorollaError
 from server.guard import Guard
@@ -264,6 +265,7 @@ class Lane(Guard):
             and self.is_idle()
             and not self.pipeline
             and not self.expect_100_continue
+            and 0 < self._declared_bytes <= INLINE_BODY_BYTES
             and not self.flow.write_paused
             and all(_PLAIN_HOST.fullmatch(value) for name, value in self.headers if name == b"host")
         )

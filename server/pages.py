@@ -98,12 +98,15 @@ def _served(catalog: Catalog) -> dict[str, int]:
 
 
 def _report(model: Model) -> HTTPRouteHandler:
-    """Makes the page of a version; it is read when somebody asks, and verified again, since it may be large."""
+    """Makes the page of a version; it is read when somebody asks, and verified again, since it may be large.
+
+    That is done by a thread of the event loop's own few, which no session runs on.
+    """
 
     def tell() -> Response[bytes]:
         return Response(read_report(model.folder, model.manifest), media_type="text/html")
 
-    return _page(f"/{model.manifest.name}/report", tell)
+    return _page(f"/{model.manifest.name}/report", tell, by_thread=True)
 
 
 def _json_page(path: str, content: Any) -> HTTPRouteHandler:
@@ -117,8 +120,8 @@ def _asset(name: str, media_type: str) -> HTTPRouteHandler:
     return _page(f"/docs/assets/{name}", lambda: Response(read(), media_type=media_type))
 
 
-def _page(path: str, tell: Callable[[], Response[bytes]]) -> HTTPRouteHandler:
-    @route(path, http_method=["GET", "HEAD"], status_code=http.HTTPStatus.OK, sync_to_thread=False)
+def _page(path: str, tell: Callable[[], Response[bytes]], *, by_thread: bool = False) -> HTTPRouteHandler:
+    @route(path, http_method=["GET", "HEAD"], status_code=http.HTTPStatus.OK, sync_to_thread=by_thread)
     def page() -> Response[bytes]:
         return tell()
 

@@ -5,18 +5,21 @@ that they are given, and make none.
 """
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import cast
+from typing import TypeVar, cast
 
 from litestar.handlers import ASGIRouteHandler, asgi
 from litestar.types import HTTPRequestEvent, HTTPScope, Receive, Scope, Send
 
+from server.decoding import INLINE_BODY_BYTES, Decoding
 from server.desk import Desk
 from server.errors import InvalidQueryError
 from server.headers import read_headers
 from server.replies import Reply, method_not_allowed, send_reply
 from server.signature import Answer, Row
 
+T = TypeVar("T")
 _QUERIES = {b"": False, b"probabilities=false": False, b"probabilities=true": True}
 
 
@@ -24,27 +27,33 @@ class ClientGoneError(Exception):
     """The client closed the connection before it could be answered; there is nobody to answer."""
 
 
-def make_predict_routes(desks: Iterable[Desk]) -> list[ASGIRouteHandler]:
+def make_predict_routes(desks: Iterable[Desk], decoding: Decoding) -> list[ASGIRouteHandler]:
     """Makes the routes that predict, two for each model.
 
     Each model has paths of its own: the framework finds a path without parameters by one look-up, and its plain ASGI
     handlers cannot have any (Litestar 2.25 looks their parameters up by method and answers 500).
+
+    Args:
+        desks: The models'.
+        decoding: What decodes large bodies.
     """
-    return [handler for desk in desks for handler in _make_model_routes(desk)]
+    return [handler for desk in desks for handler in _make_model_routes(desk, decoding)]
 
 
-def _make_model_routes(desk: Desk) -> tuple[ASGIRouteHandler, ASGIRouteHandler]:
+def _make_model_routes(desk: Desk, decoding: Decoding) -> tuple[ASGIRouteHandler, ASGIRouteHandler]:
     async def answer_row(scope: HTTPScope, receive: Receive) -> bytes:
         probabilities, declared = _read_query(scope), read_headers(tuple(scope["headers"]))
-        row = desk.codec.decode_row(await _read_body(receive))
-        (answer,) = await _ask(desk, [row], declared.deadline_s, receive)
+        body = await _read_body(receive)
+        row, left_s = await _decode(desk, decoding, desk.codec.decode_row, body, declared.deadline_s)
+        (answer,) = await _ask(desk, [row], left_s, receive)
         return desk.codec.encode_answer(answer, probabilities=probabilities)
 
     async def answer_rows(scope: HTTPScope, receive: Receive) -> bytes:
         probabilities, declared = _read_query(scope), read_headers(tuple(scope["headers"]), csv=True)
-        decode = desk.codec.decode_csv if declared.is_csv else desk.codec.decode_rows
-        rows = decode(await _read_body(receive))
-        answers = await _ask(desk, rows, declared.deadline_s, receive)
+        read = desk.codec.decode_csv if declared.is_csv else desk.codec.decode_rows
+        decode = functools.partial(read, max_rows=desk.coalescer.limits.max_queue_rows)
+        rows, left_s = await _decode(desk, decoding, decode, await _read_body(receive), declared.deadline_s)
+        answers = await _ask(desk, rows, left_s, receive)
         return desk.codec.encode_answers(answers, probabilities=probabilities)
 
     @asgi(f"/{desk.name}/predict", copy_scope=False)
@@ -73,6 +82,18 @@ async def _respond(
             reply = desk.refuse(error)
     desk.metrics.outcomes[route, reply.status] += 1
     await send_reply(send, reply)
+
+
+async def _decode(
+    desk: Desk, decoding: Decoding, decode: Callable[[bytes], T], body: bytes, deadline_s: float | None
+) -> tuple[T, float | None]:
+    """Gives what a body says, and how long its request may take from then on, where that is less than the limit."""
+    if len(body) <= INLINE_BODY_BYTES:
+        return decode(body), deadline_s
+    loop, limit_s = asyncio.get_running_loop(), desk.coalescer.limits.deadline_s
+    end_s = loop.time() + (limit_s if deadline_s is None else min(deadline_s, limit_s))
+    decoded = await decoding.run(decode, body, end_s - loop.time())
+    return decoded, end_s - loop.time()
 
 
 async def _ask(desk: Desk, rows: Sequence[Row], deadline_s: float | None, receive: Receive) -> list[Answer]:

@@ -5,18 +5,22 @@ is left of the memory once all models are loaded. What a connection itself takes
 knows nothing of models or connections.
 """
 
+from server.values import MAX_TEXT_CHARS
+
 MAX_QUEUE_ROWS = 65_536
 """More rows than this need not wait for any model, however much memory there is."""
 QUEUE_SHARE = 1 / 8
 """The part of what is left that waiting rows may take."""
 LEAST_QUEUE_ROWS = 256
-"""However little memory there is, so many rows may wait; they take less than a megabyte where features are few."""
+"""However little memory there is, so many rows may wait; of few numbers they take less than a megabyte."""
 BODIES_SHARE = 1 / 4
 """The part of what is left that the bodies being read may take together."""
 PENDING_BYTES = 600
-"""What a waiting request takes beside its row's numbers."""
+"""What a waiting request takes beside its row's values."""
 NUMBER_BYTES = 32
 """What a number in a row takes: a float of 24 bytes, and its place in a tuple."""
+TEXT_BYTES = 84 + 4 * MAX_TEXT_CHARS
+"""What a category takes at most, as a client may choose to send it: one character beyond the BMP makes each take 4."""
 
 
 def left_bytes(memory_bytes: int, resident_bytes: int, workers: int) -> int:
@@ -30,9 +34,9 @@ def left_bytes(memory_bytes: int, resident_bytes: int, workers: int) -> int:
     return max(0, memory_bytes // workers - resident_bytes)
 
 
-def choose_queue_rows(free_bytes: int, features: int) -> int:
-    """Gives the most rows that may wait for a model of that many features."""
-    row_bytes = PENDING_BYTES + NUMBER_BYTES * features
+def choose_queue_rows(free_bytes: int, numbers: int, categories: int) -> int:
+    """Gives the most rows that may wait for a model of that many features of each sort."""
+    row_bytes = PENDING_BYTES + NUMBER_BYTES * numbers + TEXT_BYTES * categories
     return max(LEAST_QUEUE_ROWS, min(MAX_QUEUE_ROWS, int(free_bytes * QUEUE_SHARE) // row_bytes))
 
 

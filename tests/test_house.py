@@ -15,10 +15,10 @@ MAY_IMPORT = {"training": {"training"}, "server": {"server"}, "convert": {"conve
 
 # From left to right, as the files of `server` may know each other: each its predecessors only.
 SERVER_ORDER = (
-    ("errors", "host", "log", "access_log", "watch", "heads", "exchange", "cork", "sizing", "trust"),
-    ("signature", "headers", "pending", "isolation"),
+    ("errors", "host", "log", "access_log", "watch", "heads", "exchange", "cork", "feeder", "trust"),
+    ("signature", "headers", "pending", "isolation", "decoding"),
     ("values",),
-    ("explain",),
+    ("explain", "cells", "sizing"),
     ("csv_rows",),
     ("manifest", "session", "codec", "coalescer", "cost"),
     ("repository", "settings", "metrics"),

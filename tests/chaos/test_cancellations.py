@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from tests.chaos.test_neighbours import (
+from tests.chaos.clients import (
     BOTH_WAYS,
     BOUND_S,
     Reply,

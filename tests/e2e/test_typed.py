@@ -140,7 +140,7 @@ TEXT = "expected text of 1 to 1000 characters or null, got "
         ({"n": None}, {"n": "expected a number, got null"}),
         ({"i": 3.0}, {"i": "expected a whole number within ±9007199254740992 or null, got 3.0"}),
         ({"b": 1}, {"b": "expected true or false or null, got 1"}),
-        ({"c": ""}, {"c": TEXT + "a string"}),
+        ({"c": ""}, {"c": TEXT + '""'}),
         ({"c": "x" * 1001}, {"c": TEXT + "a string"}),
         (
             {"i": "3", "b": "true", "c": 7, "x": 1},

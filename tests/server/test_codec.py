@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.codec import Codec
-from server.errors import InvalidRowError, MalformedBodyError
+from server.errors import BodyTooLargeError, InvalidRowError, MalformedBodyError
 from server.signature import Answer, Feature
 from tests.server.signatures import TEXT, as_read, codec_of, comparable, feature, features_of_any_type, fields_for
 
@@ -82,6 +82,7 @@ def test_any_bytes_are_a_row_or_an_error_of_ours(features: list[Feature], body: 
 WRONG = {
     "number": {
         '"1"': ("a number", "a string"),
+        '""': ("a number", '""'),
         "true": ("a number", "a boolean"),
         "[1]": ("a number", "an array"),
         "{}": ("a number", "an object"),
@@ -105,7 +106,7 @@ WRONG = {
         "[true]": ("true or false", "an array"),
     },
     "category": {
-        '""': ("text" + TEXT_BOUNDS, "a string"),
+        '""': ("text" + TEXT_BOUNDS, '""'),
         json.dumps("😀" * 1001): ("text" + TEXT_BOUNDS, "a string"),
         "7": ("text", "7"),
         "true": ("text", "a boolean"),
@@ -271,3 +272,26 @@ def test_values_that_training_did_not_see_are_counted_where_their_row_is_taken(n
     with pytest.raises(InvalidRowError):
         codec.decode_csv(b'd,n,"' + name.replace('"', '""').encode() + b'"\ngreen,1,\ngreen,x,\n')
     assert codec.unseen == {name: 4, "d": 1}
+
+
+@pytest.mark.parametrize("last", ['{"x": 1}', '{"x": "1"}', '{"x": 1, "x": 1}', "7"])
+def test_more_rows_than_are_ever_taken_are_refused_whatever_is_in_them(last: str) -> None:
+    codec = numbers("x")
+    assert codec.decode_rows(b'[{"x": 1}, {"x": 2}]', 2) == [(1.0,), (2.0,)]
+    with pytest.raises(BodyTooLargeError, match=r"^expected at most 2 rows at once, got 3$"):
+        codec.decode_rows(f'[{{"x": 1}}, {{"x": 2}}, {last}]'.encode(), 2)
+
+
+def test_among_sound_rows_those_at_fault_are_named() -> None:
+    """Some look as if they might be: they have a colon or a backslash more than others."""
+    codec = codec_of([feature("c", "category"), feature("x", "number")])
+    sound = ['{"c": "red", "x": 1}', '{"c": "a:b", "x": 1}', '{"c": "\\n", "x": 1}']
+    wrong = ['{"c": "", "x": 1}', '{"c": "a:b"}', '{"c": "red", "x": 1, "\\u0063": "blue"}']
+    body = ",".join([*sound, wrong[0], *sound, wrong[1], *sound, wrong[2], *sound])
+    with pytest.raises(InvalidRowError) as refused:
+        codec.decode_rows(f"[{body}]".encode())
+    assert refused.value.fields == {
+        "3.c": f'expected text{TEXT_BOUNDS}, got ""',
+        "7.x": "missing: expected a number",
+        "11.c": "given more than once",
+    }

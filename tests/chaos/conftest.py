@@ -1,0 +1,20 @@
+"""What the tests of abuse have in common: a server of its own for each."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chaos.good_client import BODY_LIMIT, FLAGS, check_sound, count_descriptors
+from tests.conftest import Workshop
+from tests.server_process import ServerProcess, serving, wait_for
+
+
+@pytest.fixture(params=FLAGS)
+def server(iris_workshop: Workshop, request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
+    """One of its own for each test: what one has made of the memory would hide what the next does."""
+    flags = FLAGS[request.param]
+    with serving(iris_workshop.models_dir, "--max-body-bytes", str(BODY_LIMIT), *flags) as running:
+        descriptors = count_descriptors(running)
+        yield running
+        wait_for("end of all connections", lambda: count_descriptors(running) <= descriptors)
+        check_sound(running)

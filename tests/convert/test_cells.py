@@ -1,0 +1,67 @@
+"""A table that is sent to the server is read as the same table is read to be learned from."""
+
+import csv
+import io
+import math
+
+import pandas as pd
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from server import cells
+from server.errors import InvalidRowError
+from server.signature import Type, Value
+from server.values import MAX_TEXT_CHARS, MAX_WHOLE
+from tests.server.signatures import codec_of, feature
+from training import columns
+from training.errors import TrainingError
+
+WRITTEN = st.text(st.sampled_from("0123456789+-.eE_ aflnrstuFNT/\n٤"), max_size=8)
+NUMBERS = st.floats(allow_nan=False).map(repr) | st.integers(-(2**60), 2**60).map(str)
+WORDS = st.sampled_from([*sorted(columns.MISSING), "TRUE", "False", "inf", "1e39", "x" * MAX_TEXT_CHARS, "9" * 400])
+CELLS = st.lists(WRITTEN | NUMBERS | WORDS | st.from_regex(columns._NUMBER, fullmatch=True), min_size=1, max_size=4)
+KINDS = st.sampled_from(["number", "integer", "boolean", "category"])
+
+
+def learned(found: list[str], kind: Type, *, nullable: bool) -> list[Value | None] | None:
+    """Gives the values that training reads, None for one that is missing; or None where it refuses the column."""
+    column = pd.Series(found, name="x", dtype=str)
+    try:
+        described = columns.describe(column, kind)
+        values = columns.read_feature(column, described).tolist()
+    except TrainingError:
+        return None
+    if described.missing and not nullable:
+        return None
+    return [None if value == "" or value != value else value for value in values]  # noqa: PLR0124  NaN
+
+
+def asked(found: list[str], kind: Type, *, nullable: bool) -> list[Value | None] | None:
+    """Gives the values that the server reads of the same cells, likewise."""
+    table = io.StringIO()
+    csv.writer(table, quoting=csv.QUOTE_ALL).writerows([["x"], *([cell] for cell in found)])
+    try:
+        rows = codec_of([feature("x", kind, nullable=nullable)]).decode_csv(table.getvalue().encode())
+    except InvalidRowError:
+        return None
+    return [None if value == "" or (isinstance(value, float) and math.isnan(value)) else value for (value,) in rows]
+
+
+def test_the_same_cells_stand_for_no_value() -> None:
+    assert cells.MISSING == columns.MISSING
+
+
+@given(found=CELLS, kind=KINDS, nullable=st.booleans())
+@example(found=["+5", ".5", "5.", "1e3", "007"], kind="number", nullable=False)
+@example(found=["007"], kind="integer", nullable=False)
+@example(found=["-0"], kind="integer", nullable=False)
+@example(found=["NA", "nan", "1"], kind="integer", nullable=True)
+@example(found=["NA"], kind="category", nullable=False)
+@example(found=["TRUE", "false", ""], kind="boolean", nullable=True)
+def test_what_training_takes_for_a_value_is_taken_and_nothing_else(
+    found: list[str], kind: Type, *, nullable: bool
+) -> None:
+    """But for the last whole number of all: what training takes for a number is within the bounds of JSON."""
+    if kind == "integer" and not {str(MAX_WHOLE), str(-MAX_WHOLE)}.isdisjoint(found):
+        return
+    assert asked(found, kind, nullable=nullable) == learned(found, kind, nullable=nullable)

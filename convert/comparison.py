@@ -8,6 +8,9 @@ import pandas as pd
 from convert.answers import Answers
 from server.signature import Signature
 
+ROUNDING = 1e-13
+"""What share of the largest number others may be apart by roundings alone: a sum of some hundred products in FP64."""
+
 
 @attrs.frozen(eq=False)
 class Asked:
@@ -35,7 +38,8 @@ class Comparison:
         signature: What the model takes and gives.
         expected: The estimator's answers.
         answered: The compiled model's.
-        scale: What a regressor's differences are relative to, at least: the spread of its answers to known rows.
+        sizes: What each row's differences are relative to: a regressor's answer, or the spread of those to known rows
+            where that is larger; 1 for a classifier.
         is_flipped: Whether the labels differ.
         is_unanswered: Whether the compiled model refuses an extreme row that the estimator answers.
         is_mismatch: Whether the labels differ, or a number by more than the tolerance.
@@ -46,7 +50,7 @@ class Comparison:
     signature: Signature
     expected: Answers
     answered: Answers
-    scale: float
+    sizes: npt.NDArray[np.float64]
     is_flipped: npt.NDArray[np.bool_]
     is_unanswered: npt.NDArray[np.bool_]
     is_mismatch: npt.NDArray[np.bool_]
@@ -70,11 +74,11 @@ def compare(asked: Asked, expected: Answers, answered: Answers, signature: Signa
         tolerance: The largest difference of one number that is no mismatch.
     """
     is_expected, is_given = expected.is_answered, answered.is_answered
-    scale = 1.0
-    gaps = np.abs(expected.numbers - answered.numbers).max(axis=1)
+    sizes = np.ones(len(asked.rows))
     if signature.is_regressor:
         scale = _spread(expected.numbers[asked.is_known & is_expected]) or 1.0
-        gaps /= np.maximum(np.abs(expected.numbers[:, 0]), scale)
+        sizes = np.fmax(np.abs(expected.numbers[:, 0]), scale)
+    gaps = np.abs(expected.numbers - answered.numbers).max(axis=1) / sizes
     is_unanswered = is_expected & ~is_given & asked.is_extreme
     # No answer on both sides is the same answer; one on one side only is as different as can be.
     differences = np.where(is_expected & is_given, gaps, np.where((is_expected == is_given) | is_unanswered, 0.0, 1.0))
@@ -84,7 +88,7 @@ def compare(asked: Asked, expected: Answers, answered: Answers, signature: Signa
         signature=signature,
         expected=expected,
         answered=answered,
-        scale=scale,
+        sizes=sizes,
         is_flipped=is_flipped,
         is_unanswered=is_unanswered,
         is_mismatch=is_flipped | (differences > tolerance),
@@ -93,7 +97,7 @@ def compare(asked: Asked, expected: Answers, answered: Answers, signature: Signa
 
 
 def _spread(numbers: npt.NDArray[np.float64]) -> float:
-    """Gives the median distance of numbers from their median, of those that are not at it; no more than the largest.
+    """Gives the median distance of numbers from their median, of those not at it but for rounding; the largest at most.
 
     A few numbers far from all others, as a table with an outlier has them, do not move it, as they would a standard
     deviation: nothing would be a mismatch of the others any more.
@@ -104,4 +108,5 @@ def _spread(numbers: npt.NDArray[np.float64]) -> float:
     # Of shares of the largest, since a distance may be beyond a float64.
     shares = numbers / largest
     distances = np.abs(shares - np.median(shares))
-    return largest * min(1.0, float(np.median(distances[distances > 0]))) if distances.any() else 0.0
+    away = distances[distances > ROUNDING]
+    return largest * min(1.0, float(np.median(away))) if len(away) else 0.0

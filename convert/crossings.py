@@ -42,14 +42,15 @@ def cross(given: ModelInput, branches: Branches, known: pd.DataFrame, features: 
 
 def _cross(given: ModelInput, branches: Branches, known: pd.DataFrame, features: Sequence[Feature]) -> pd.DataFrame:
     way = _Way(known.iloc[branches.visitor], known.iloc[branches.parted], features)
-    low, high = np.zeros(len(branches.column)), np.ones(len(branches.column))
-    begins = branches.ask(given.prepare(way.at(low)))
-    turns = begins != branches.ask(given.prepare(way.at(high)))
-    for _ in range(HALVINGS):
+    begins, ends = (branches.ask(given.prepare(way.at(share))) for share in (0.0, 1.0))
+    turning = branches.at(np.flatnonzero(begins != ends))
+    way, begins = _Way(known.iloc[turning.visitor], known.iloc[turning.parted], features), begins[begins != ends]
+    low, high = np.zeros(len(begins)), np.ones(len(begins))
+    for _ in range(HALVINGS if len(begins) else 0):
         middle = (low + high) / 2
-        still = branches.ask(given.prepare(way.at(middle))) == begins
+        still = turning.ask(given.prepare(way.at(middle))) == begins
         low, high = np.where(still, middle, low), np.where(still, high, middle)
-    crossed: pd.DataFrame = pd.concat([way.at(low)[turns], way.at(high)[turns]], ignore_index=True)
+    crossed: pd.DataFrame = pd.concat([way.at(low), way.at(high)], ignore_index=True)
     return crossed
 
 
@@ -64,8 +65,10 @@ class _Way:
         by = end[self._names].to_numpy(np.float64) - self._from
         self._by = np.where(np.isnan(by), 0.0, by)
 
-    def at(self, shares: npt.NDArray[np.float64]) -> pd.DataFrame:
+    def at(self, shares: npt.NDArray[np.float64] | float) -> pd.DataFrame:
         """Gives the rows at these shares of their ways, 0 to 1."""
-        values = self._from + shares[:, np.newaxis] * self._by
-        values = np.where(self._is_whole, np.rint(values), values)
-        return self._begin.assign(**dict(zip(self._names, values.T, strict=True)))
+        values = self._from + np.reshape(shares, (-1, 1)) * self._by
+        rows = self._begin.copy()
+        for name, column in zip(self._names, np.where(self._is_whole, np.rint(values), values).T, strict=True):
+            rows[name] = column
+        return rows

@@ -16,7 +16,7 @@ from convert.scoring import Score, score, to_requests
 from server.catalog import Model, load_model, load_newest
 from server.repository import list_versions
 from server.session import Session
-from server.signature import Signature
+from server.signature import Feature, Label, Signature
 
 SHOWN_FEATURES = 5
 
@@ -102,22 +102,24 @@ def find_unlike(served: Signature, signature: Signature) -> str:
     """
     if served.is_regressor != signature.is_regressor:
         return f"answers with {'numbers' if served.is_regressor else 'labels'}"
-    if _label_kinds(served) != _label_kinds(signature):
+    if served.labels and not set(map(_typed, served.labels)) & set(map(_typed, signature.labels)):
         return f"answers with labels such as {served.labels[0]!r}, this one with such as {signature.labels[0]!r}"
-    before, now = _feature_kinds(served), _feature_kinds(signature)
-    if before == now:
-        return ""
-    others = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
-    return f"takes other features: {', '.join(map(repr, others[:SHOWN_FEATURES]))} differ"
+    before, now = ({feature.name: feature for feature in one.features} for one in (served, signature))
+    others = [name for name in before | now if not _takes(now.get(name), before.get(name))]
+    return f"takes other values: of {', '.join(map(repr, others[:SHOWN_FEATURES]))}" if others else ""
 
 
-def _label_kinds(signature: Signature) -> set[type]:
-    return {type(label) for label in signature.labels}
+def _typed(label: Label) -> tuple[type, Label]:
+    """Tells 1 and true apart, which are equal."""
+    return type(label), label
 
 
-def _feature_kinds(signature: Signature) -> dict[str, bool]:
-    """Says of each feature whether it is a category; whole numbers are numbers too."""
-    return {feature.name: feature.type == "category" for feature in signature.features}
+def _takes(now: Feature | None, before: Feature | None) -> bool:
+    """Says whether a feature takes whatever it took before: a whole number is a number too."""
+    if now is None or before is None:
+        return False
+    is_wider = now.type == before.type or (now.type, before.type) == ("number", "integer")
+    return is_wider and now.nullable >= before.nullable
 
 
 def _say_unlike(served: Model, unlike: str, *, replace: bool) -> Gate:

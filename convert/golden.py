@@ -46,9 +46,8 @@ def _hardest(candidates: npt.NDArray[np.intp], compared: Comparison) -> Iterator
 def _golden(compared: Comparison, place: int) -> GoldenRow:
     signature, answer = compared.signature, compared.expected.at(place)
     assert answer is not None  # noqa: S101  what is replayable has an answer
-    size = max(compared.scale, abs(float(answer.label))) if signature.is_regressor else 1.0
     fields = to_fields(compared.asked.rows.iloc[place].tolist(), signature.features)
-    return GoldenRow(fields, answer.label, tuple(answer.probabilities), size)
+    return GoldenRow(fields, answer.label, tuple(answer.probabilities), float(compared.sizes[place]))
 
 
 def to_fields(values: Sequence[Value], features: Sequence[Feature]) -> Fields:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
+from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
@@ -26,13 +27,28 @@ from sklearn.ensemble import (
     VotingClassifier,
     VotingRegressor,
 )
+from sklearn.ensemble._forest import BaseForest
+from sklearn.ensemble._gb import BaseGradientBoosting
+from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import BaseHistGradientBoosting
+from sklearn.feature_selection import SelectorMixin
 from sklearn.impute import SimpleImputer
+from sklearn.model_selection._classification_threshold import BaseThresholdClassifier
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline
+from sklearn.tree import BaseDecisionTree
 
+from convert.errors import ConvertError
 from training.estimators import Estimator
 
 _NOTHING = (None, "passthrough")
 """Steps that a pipeline leaves out."""
+OF_TREES = (BaseDecisionTree, BaseForest, BaseGradientBoosting, BaseHistGradientBoosting)
+"""Estimators whose answers turn at thresholds."""
+OF_EQUALS = (AdaBoostClassifier, AdaBoostRegressor, OneVsRestClassifier, VotingClassifier, VotingRegressor)
+"""Estimators whose members are all given what they are given."""
+FITTED_PARAMETERS = {"steps", "transformer_list"}
+"""What is fitted in its place; any other parameter is copied first, and what was fitted ends with an underscore."""
 _Step = Callable[[Any], Any]
 
 
@@ -57,9 +73,17 @@ def model_inputs(estimator: Estimator, rows: pd.DataFrame) -> list[ModelInput]:
     Args:
         estimator: The fitted estimator.
         rows: Known ones, one column a feature.
+
+    Raises:
+        ConvertError: If there are trees within it of which it cannot be told what they are given.
     """
     with _without_warnings():
-        return list(_descend(estimator, _Prepared(rows, tuple(map(str, rows.columns)), ())))
+        found = list(_descend(estimator, _Prepared(rows, tuple(map(str, rows.columns)), ())))
+    for part in _parts(estimator, {id(given.model) for given in found if isinstance(given.model, OF_TREES)}):
+        if isinstance(part, OF_TREES) and hasattr(part, "n_features_in_"):  # which one has that was fitted
+            kind = type(part).__name__
+            raise ConvertError(f"a {kind} within the {type(estimator).__name__} cannot be asked at its thresholds")
+    return found
 
 
 @contextmanager
@@ -68,6 +92,20 @@ def _without_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+def _parts(fitted: Any, passed: set[int]) -> Iterator[BaseEstimator]:
+    """Gives all fitted parts of an estimator, however deep, but for those passed and what these have within them."""
+    if isinstance(fitted, list | tuple) or (isinstance(fitted, np.ndarray) and fitted.dtype == object):
+        for part in fitted:
+            yield from _parts(part, passed)
+    # What chooses columns asks its estimator while it is fitted, and never again.
+    elif isinstance(fitted, BaseEstimator) and not isinstance(fitted, SelectorMixin) and id(fitted) not in passed:
+        passed.add(id(fitted))
+        yield fitted
+        for name, part in vars(fitted).items():
+            if name.endswith("_") or name.startswith("_") or name in FITTED_PARAMETERS:
+                yield from _parts(part, passed)
 
 
 @attrs.frozen(eq=False)
@@ -114,11 +152,14 @@ def _descend(estimator: Any, prepared: _Prepared) -> Iterator[ModelInput]:
 def _members(estimator: Any, prepared: _Prepared) -> list[tuple[Any, _Prepared]]:
     """Gives the estimators that one is made of, each with what it is given; none, where it is made of trees alone."""
     match estimator:
-        case AdaBoostClassifier() | AdaBoostRegressor() | VotingClassifier() | VotingRegressor():
+        case _ if isinstance(estimator, OF_EQUALS):
             return [(member, prepared) for member in estimator.estimators_]
         case BaggingClassifier() | BaggingRegressor():
             chosen = zip(estimator.estimators_, estimator.estimators_features_, strict=True)
             return [(member, prepared.choose(columns)) for member, columns in chosen]
+        case BaseSearchCV() | BaseThresholdClassifier():
+            one = estimator.best_estimator_ if isinstance(estimator, BaseSearchCV) else estimator.estimator_
+            return [(one, prepared)]
         case CalibratedClassifierCV():
             return [(calibrated.estimator, prepared) for calibrated in estimator.calibrated_classifiers_]
         case StackingClassifier() | StackingRegressor():

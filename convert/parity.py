@@ -190,10 +190,10 @@ def _move_among_neighbours(session: Session, rows: list[Row], compared: Comparis
     for size in BATCH_ROWS[1:]:
         order = random.permutation(len(chosen))
         together = ask_session(session, [rows[place] for place in chosen[order]], (size,), width)
-        moved = np.abs(together.numbers - alone.numbers[order]).max()
+        moved = (np.abs(together.numbers - alone.numbers[order]).max(axis=1) / compared.sizes[chosen[order]]).max()
         if (together.labels != alone.labels[order]).any() or np.isnan(moved):
             return 1.0
-        largest = max(largest, float(moved) / compared.scale)
+        largest = max(largest, float(moved))
     return largest
 
 

@@ -94,7 +94,7 @@ def publish(models_dir: Path, publication: Publication, after: int | None = None
     with locked(folder):
         newest = newest_number(models_dir, publication.name)
         if after not in {None, newest}:
-            raise ConvertError(f"{publication.name}/{newest} has been published meanwhile: convert again")
+            raise ConvertError(f"the newest version of {publication.name} is {newest} now, was {after}: convert again")
         staging = folder / STAGING
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir()

@@ -118,7 +118,8 @@ class _Maker:
         if feature.nullable:
             asked = [np.append(each, np.nan) for each in asked]
         rows = self._known.iloc[np.repeat(visitors, [len(each) for each in asked])].reset_index(drop=True)
-        return rows.assign(**{name: np.concatenate(asked)}).drop_duplicates()
+        rows[name] = np.concatenate(asked)
+        return rows.drop_duplicates()
 
     def at_ends(self) -> pd.DataFrame:
         """Puts each feature by itself to its ends and quartiles, to 0 and beside it."""
@@ -170,7 +171,9 @@ class _Maker:
 
     def _without(self, features: Sequence[Feature]) -> pd.DataFrame:
         rows = self._sample(BESIDE_ROWS)
-        return rows.assign(**{feature.name: feature.missing for feature in features})
+        for feature in features:
+            rows[feature.name] = feature.missing
+        return rows
 
     def _sample(self, count: int) -> pd.DataFrame:
         return self._known.iloc[self._random.integers(len(self._known), size=count)].reset_index(drop=True)

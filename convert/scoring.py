@@ -1,6 +1,5 @@
 """Held-out rows -> how well a compiled model answers them, as a server would: what that refuses is answered wrong."""
 
-import math
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -23,8 +22,8 @@ class Score:
     """How well rows are answered.
 
     Attributes:
-        value: The share of them that is answered right (0 to 1); of a regressor its R², and minus infinity where it
-            leaves one without an answer.
+        value: The share of them that is answered right (0 to 1); of a regressor its R², where the mean of what is known
+            stands for an answer that it does not give.
         recalls: Of each class that they have, the share of its rows that is answered right; none of a regressor.
     """
 
@@ -53,8 +52,8 @@ def score(signature: Signature, session: Session, requests: Sequence[bytes], tar
     """
     answers = _ask(signature, session, requests)
     if signature.is_regressor:
-        is_whole = answers.is_answered.all()
-        return Score(float(r2_score(target, answers.numbers[:, 0])) if is_whole else -math.inf, ())
+        given = np.where(answers.is_answered, answers.numbers[:, 0], target.mean())
+        return Score(float(r2_score(target, given)), ())
     known = np.array(target.tolist(), dtype=object)
     is_right = answers.is_answered & (answers.labels == known)
     recalls = tuple((label, float(is_right[known == label].mean())) for label in sorted(set(known.tolist())))

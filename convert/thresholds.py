@@ -29,6 +29,7 @@ class Branches:
         parted: That of the first one that leaves it by the other way; -1 where none does.
         column: Which column of the trees' input it asks.
         threshold: float64, what it asks with.
+        equality: Whether it asks for equality.
         precision: In which the trees compare.
     """
 
@@ -36,6 +37,7 @@ class Branches:
     parted: npt.NDArray[np.int64]
     column: npt.NDArray[np.int64]
     threshold: npt.NDArray[np.float64]
+    equality: npt.NDArray[np.bool_]
     precision: Precision
 
     def at(self, places: npt.NDArray[np.intp]) -> "Branches":
@@ -45,6 +47,7 @@ class Branches:
             parted=self.parted[places],
             column=self.column[places],
             threshold=self.threshold[places],
+            equality=self.equality[places],
             precision=self.precision,
         )
 
@@ -53,8 +56,7 @@ class Branches:
         asked = values[np.arange(len(self.column)), self.column]
         with np.errstate(over="ignore"):  # what is beyond the precision is infinite there
             cast: npt.NDArray[np.floating[Any]] = asked.astype(self.precision)
-        said: npt.NDArray[np.bool_] = cast <= self.threshold
-        return said
+        return np.where(self.equality, cast == self.threshold, cast <= self.threshold)
 
 
 def visited_branches(estimator: Any, known: npt.NDArray[np.float64]) -> Branches:
@@ -69,9 +71,9 @@ def visited_branches(estimator: Any, known: npt.NDArray[np.float64]) -> Branches
     """
     trees, precision = _read_trees(estimator)
     none = np.empty(0, np.int64)
-    found = [(none, none, none, np.empty(0)), *(_visit(tree, known) for tree in trees)]
-    visitor, parted, column, threshold = map(np.concatenate, zip(*found, strict=True))
-    return Branches(visitor, parted, column, threshold, precision)
+    found = [(none, none, none, np.empty(0), np.empty(0, np.bool_)), *(_visit(tree, known) for tree in trees)]
+    visitor, parted, column, threshold, equality = map(np.concatenate, zip(*found, strict=True))
+    return Branches(visitor, parted, column, threshold, equality, precision)
 
 
 def around(thresholds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -83,14 +85,14 @@ def around(thresholds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _visit(tree: Tree, known: npt.NDArray[np.float64]) -> tuple[npt.NDArray[Any], ...]:
-    """Gives the visitors, those parted from them, columns and thresholds of a tree's branches."""
+    """Gives a tree's branches: visitors, those parted from them, columns, thresholds, and which ask for equality."""
     visitor = _first_visitors(tree, known)
     # A threshold is infinite where a branch parts what is missing from all else.
     at = np.flatnonzero(~tree.is_leaf & (visitor >= 0) & np.isfinite(tree.threshold))
     yes, no = visitor[tree.yes[at]], visitor[tree.no[at]]
     # The branch's first visitor is the first of one of them.
     parted = np.where(np.minimum(yes, no) < 0, -1, np.maximum(yes, no))
-    return visitor[at], parted, tree.column[at], tree.threshold[at]
+    return visitor[at], parted, tree.column[at], tree.threshold[at], tree.equality[at]
 
 
 def _first_visitors(tree: Tree, known: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

@@ -51,7 +51,7 @@ def _read_numbers(cells: Sequence[str]) -> Sequence[float]:
 
 def _read_whole_numbers(cells: Sequence[str]) -> Sequence[int]:
     numbers = list(map(int, cells))
-    if list(map(str, numbers)) != cells:  # 007, +7 and -0 are no whole numbers in training
+    if list(map(str, numbers)) != list(cells):  # 007, +7 and -0 are no whole numbers in training
         raise CellError
     _check_bounds(numbers, MAX_WHOLE)
     return numbers

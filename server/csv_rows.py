@@ -17,6 +17,8 @@ from server.values import expected_value
 
 _BYTE_ORDER_MARK = "\ufeff"
 
+LINES_A_STEP = 1000
+"""How many lines are read before other threads, such as the event loop's, may have their turn."""
 Lines = Sequence[Sequence[str]]
 
 
@@ -60,7 +62,9 @@ def _split(body: bytes, max_rows: int) -> tuple[Sequence[str], Lines]:
         if header is None:
             raise MalformedBodyError("expected CSV with a header, got nothing")
         rows = (line or [""] for line in reader) if len(header) == 1 else filter(None, reader)
-        lines = list(itertools.islice(rows, max_rows + 1))
+        lines: list[list[str]] = []
+        while len(lines) <= max_rows and (some := list(itertools.islice(rows, LINES_A_STEP))):
+            lines += some
     except UnicodeDecodeError as error:
         raise MalformedBodyError(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
     except csv.Error as error:

@@ -1,11 +1,13 @@
 """Bodies -> what they say, large ones by a thread, so that the event loop answers others meanwhile.
 
-One thread, since two would share one interpreter with the loop and leave it less. It knows nothing of what is read.
+One thread, since two would share one interpreter with the loop and leave it less: what the library does in one step,
+such as parsing a whole body of JSON, the loop waits for as it is. It knows nothing of what is read.
 """
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from server.errors import DeadlineError
@@ -40,14 +42,22 @@ class Decoding:
         Raises:
             DeadlineError: If that has passed; the body is not read then, unless it is being read already.
         """
-        self._watch.held_bytes += len(body)
+        loop, size_bytes, held = asyncio.get_running_loop(), len(body), [body]
+
+        def let_go(_: "Future[T]") -> None:
+            with suppress(RuntimeError):  # of a loop that has ended meanwhile
+                loop.call_soon_threadsafe(self._watch.release, size_bytes)
+
+        self._watch.held_bytes += size_bytes
+        decoding = self._thread.submit(lambda: decode(held.pop()))
+        decoding.add_done_callback(let_go)
         try:
             async with asyncio.timeout(allowed_s):
-                return await asyncio.get_running_loop().run_in_executor(self._thread, decode, body)
+                return await asyncio.wrap_future(decoding)
         except TimeoutError:
             raise DeadlineError("the deadline passed before the body was read") from None
         finally:
-            self._watch.held_bytes -= len(body)
+            held.clear()  # the thread's queue keeps what was given up until its turn
 
     def close(self) -> None:
         """Takes nothing more."""

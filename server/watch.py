@@ -42,7 +42,7 @@ class Watch:
         limits: What every connection is held to.
         now_s: The loop's time at the last sweep: near enough for deadlines of seconds, and free to read.
         connections: The open ones.
-        held_bytes: The bytes of bodies that are being read.
+        held_bytes: The bytes of bodies that are being read, or wait to be decoded.
     """
 
     def __init__(self, limits: ConnectionLimits, every_second: Callable[[], None]) -> None:
@@ -64,6 +64,10 @@ class Watch:
         loop = asyncio.get_running_loop()
         self.now_s = loop.time()
         self._timer = loop.call_later(SWEEP_S, self._sweep)
+
+    def release(self, size_bytes: int) -> None:
+        """Counts a body no more."""
+        self.held_bytes -= size_bytes
 
     def stop(self) -> None:
         """Sweeps no more, once it has been started."""

@@ -1,13 +1,11 @@
-"""Numbers -> B-splines: the polynomial of the interval that a number lies in, by Horner's rule.
+"""Numbers -> B-splines, by the recurrence and with the roundings of scipy.
 
-Between two knots each B-spline is a polynomial (de Boor, "A Practical Guide to Splines", 1978, chapter IX). Its
-coefficients about the left knot are its derivatives there over factorials, which the fitted splines give themselves.
-What lies outside the outer knots has two intervals of its own, whose polynomials say how a spline goes on.
+Of all B-splines of degree k no more than k + 1 are not 0 in an interval between knots; they are found level by level
+from those of degree 0 (de Boor, "A Practical Guide to Splines", 1978, chapter X; ``_deBoor_D`` in scipy's
+``interpolate``). Every level is computed as it is there, so that trees behind splines part rows at the same bit.
+Outside the outer knots a spline goes on as its outer interval says, or as a constant or a straight line.
 """
 
-import math
-
-import attrs
 import numpy as np
 import numpy.typing as npt
 from skl2onnx import update_registered_converter
@@ -18,21 +16,6 @@ from sklearn.preprocessing import SplineTransformer
 from convert.converters.nodes import Graph, count_edges, declare_numbers, number_element, read_doubles
 
 Array = npt.NDArray[np.float64]
-
-
-@attrs.frozen(eq=False)
-class _Pieces:
-    """One feature's splines, interval by interval, the one below the first knot first.
-
-    Attributes:
-        edges: Where all intervals but the first begin, shape ``(intervals - 1,)``.
-        origins: What each interval's polynomials are about, shape ``(intervals,)``.
-        coefficients: Of the powers from 0, shape ``(degree + 1, intervals, splines)``.
-    """
-
-    edges: Array
-    origins: Array
-    coefficients: Array
 
 
 def register_converters() -> None:
@@ -46,54 +29,94 @@ def _declare(operator: Operator) -> None:
 
 def _convert(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
     estimator = operator.raw_operator
+    if not estimator.degree:
+        raise NotImplementedError("expected splines of degree 1 or more, got 0")
     graph = Graph(scope, container)
     values = read_doubles(graph, operator)
     inside = _wrap(graph, values, estimator) if estimator.extrapolation == "periodic" else values
-    pieces = [_cut(estimator, feature) for feature in range(estimator.n_features_in_)]
-    splines = _evaluate(graph, inside, pieces)
+    splines = _evaluate(graph, inside, estimator)
+    if estimator.extrapolation in {"constant", "linear"}:
+        splines = _go_on(graph, values, splines, estimator)
     if estimator.handle_missing == "zeros":
         missing = graph.node("Unsqueeze", graph.node("IsNaN", values), graph.constant([2]))
         splines = graph.node("Where", missing, graph.constant(0.0), splines)
+    if not estimator.include_bias:
+        splines = graph.node("Slice", splines, *map(graph.constant, ([0], [-1], [2])))
     graph.give(graph.node("Flatten", splines, axis=1), operator.outputs[0].full_name, number_element(operator))
 
 
-def _cut(estimator: SplineTransformer, feature: int) -> _Pieces:
-    """Reads the polynomials off the fitted splines."""
-    spline, degree = estimator.bsplines_[feature], estimator.degree
-    if not degree:
-        raise NotImplementedError("expected splines of degree 1 or more, got 0")
-    knots = spline.t[degree : len(spline.t) - degree]
-    lefts = knots[:-1]
-    inner = np.stack([spline(lefts, nu=power) / math.factorial(power) for power in range(degree + 1)])
-    below, above = _go_on(estimator, feature, inner)
-    goes_on = estimator.extrapolation not in {"constant", "linear"}
-    coefficients = np.concatenate([below, inner, above], axis=1)
-    return _Pieces(
-        # The last interval holds its right end.
-        edges=np.array([*lefts, np.nextafter(knots[-1], np.inf)]),
-        origins=np.array([knots[0], *lefts, lefts[-1] if goes_on else knots[-1]]),
-        coefficients=coefficients if estimator.include_bias else coefficients[:, :, :-1],
-    )
+def _evaluate(graph: Graph, values: str, estimator: SplineTransformer) -> str:
+    """Evaluates every feature's splines, shape ``(n, features, splines)``."""
+    degree, knots = estimator.degree, np.stack([spline.t for spline in estimator.bsplines_])
+    first = degree + np.arange(knots.shape[1] - 2 * degree - 1)
+    # Of all features one after the other; the last interval holds its right end, and whatever is beyond.
+    within = count_edges(graph, values, knots[:, first[1:]])
+    place = graph.node("Add", within, graph.constant(np.arange(len(knots)) * len(first)))
+    value, splines = graph.node("Unsqueeze", values, graph.constant([2])), ""
+    for level in range(1, degree + 1):
+        beyond = first[:, np.newaxis] + np.arange(1, level + 1)
+        splines = _climb(graph, splines, value, place, (knots[:, beyond - level], knots[:, beyond]))
+    reached = (first[:, np.newaxis] - degree + np.arange(degree + 1)) % _count(estimator)
+    columns = graph.node("Gather", graph.constant(np.tile(reached, (len(knots), 1))), place)
+    shape = graph.node("Concat", graph.node("Shape", place), graph.constant([_count(estimator)]), axis=0)
+    nothing = graph.node("Expand", graph.constant(0.0), shape)
+    return graph.node("ScatterElements", nothing, columns, splines, axis=2, reduction="add")
 
 
-def _go_on(estimator: SplineTransformer, feature: int, inner: Array) -> tuple[Array, Array]:
-    """Gives the polynomials below the first knot and above the last, each of shape ``(degree + 1, 1, splines)``.
+def _climb(graph: Graph, splines: str, value: str, place: str, knots: tuple[Array, Array]) -> str:
+    """Makes the splines of a degree, shape ``(n, features, degree + 1)``, of those of one degree less.
 
-    They are those of the outer intervals, or constants, or straight lines. Of these last two scikit-learn has only as
-    many splines go on as are not 0 at the knot; that any other is 0 there to the last bit is not left to rounding.
+    Args:
+        graph: Where to write.
+        splines: The latter, shape ``(n, features, degree)``; of degree 0 there is one, and it is 1.
+        value: Where they are evaluated, shape ``(n, features, 1)``.
+        place: In which interval that is.
+        knots: Where each of the latter begins and where it ends, both of shape ``(features, intervals, degree)``.
     """
-    if estimator.extrapolation not in {"constant", "linear"}:
-        return inner[:, :1], inner[:, -1:]
-    spline, degree = estimator.bsplines_[feature], estimator.degree
-    ends = spline.t[[degree, -degree - 1]]
-    straight = estimator.extrapolation == "linear"
+    left, right = knots
+    spans = right - left
+    # Where two knots coincide scipy leaves 0; so does a division by infinity.
+    spans[spans == 0] = np.inf
+    degree = right.shape[2]
+    ends, begins, lengths = (
+        graph.node("Gather", graph.constant(table.reshape(-1, degree)), place) for table in (right, left, spans)
+    )
+    share = graph.node("Div", splines or graph.constant(1.0), lengths)
+    falling = graph.node("Mul", share, graph.node("Sub", ends, value))
+    rising = graph.node("Mul", share, graph.node("Sub", value, begins))
+    before, after = graph.constant([0, 0, 1, 0, 0, 0]), graph.constant([0, 0, 0, 0, 0, 1])
+    return graph.node("Add", graph.node("Pad", rising, before), graph.node("Pad", falling, after))
+
+
+def _count(estimator: SplineTransformer) -> int:
+    """Gives how many splines a feature has; periodic ones begin anew."""
+    count: int = estimator.bsplines_[0].c.shape[1]
+    return count
+
+
+def _go_on(graph: Graph, values: str, splines: str, estimator: SplineTransformer) -> str:
+    """Has splines go on as constants or straight lines below the first knot and above the last.
+
+    scikit-learn has only as many of them go on as are not 0 at the knot; that any other is 0 there to the last bit is
+    not left to rounding.
+    """
+    degree, straight = estimator.degree, estimator.extrapolation == "linear"
     going = max(degree, 2) if straight else degree
-    below, above = np.zeros_like(inner[:, :1]), np.zeros_like(inner[:, :1])
-    for power in range(1 + straight):
-        first, last = spline(ends, nu=power)
-        below[power, 0, :going] = first[:going]
-        above[power, 0, -going:] = last[-going:]
-    return below, above
+    value = graph.node("Unsqueeze", values, graph.constant([2]))
+    kept = [np.arange(_count(estimator)) < going, np.arange(_count(estimator)) >= _count(estimator) - going]
+    for side, is_beyond, is_going in zip((degree, -degree - 1), ("Less", "Greater"), kept, strict=True):
+        ends = np.array([spline.t[side] for spline in estimator.bsplines_])
+        levels, slopes = (
+            np.stack([spline(end, nu=power) for spline, end in zip(estimator.bsplines_, ends, strict=True)]) * is_going
+            for power in (0, 1)
+        )
+        end = graph.constant(ends[:, np.newaxis])
+        line = graph.constant(levels)
+        if straight:
+            rise = graph.node("Mul", graph.node("Sub", value, end), graph.constant(slopes))
+            line = graph.node("Add", line, rise)
+        splines = graph.node("Where", graph.node(is_beyond, value, end), line, splines)
+    return splines
 
 
 def _wrap(graph: Graph, values: str, estimator: SplineTransformer) -> str:
@@ -106,19 +129,3 @@ def _wrap(graph: Graph, values: str, estimator: SplineTransformer) -> str:
     below = graph.node("Less", remainder, graph.constant(0.0))
     positive = graph.node("Where", below, graph.node("Add", remainder, graph.constant(period)), remainder)
     return graph.node("Add", positive, graph.constant(start))
-
-
-def _evaluate(graph: Graph, values: str, pieces: list[_Pieces]) -> str:
-    """Evaluates every feature's splines, shape ``(n, features, splines)``."""
-    intervals = len(pieces[0].origins)
-    within = count_edges(graph, values, np.stack([piece.edges for piece in pieces]))
-    interval = graph.node("Add", within, graph.constant(np.arange(len(pieces)) * intervals))
-    origin = graph.node("Gather", graph.constant(np.concatenate([piece.origins for piece in pieces])), interval)
-    distance = graph.node("Unsqueeze", graph.node("Sub", values, origin), graph.constant([2]))
-    # powers from the highest, each for all features' intervals one after the other
-    tables = np.concatenate([piece.coefficients for piece in pieces], axis=1)[::-1]
-    highest, *others = (graph.node("Gather", graph.constant(table), interval) for table in tables)
-    total = highest
-    for coefficient in others:
-        total = graph.node("Add", graph.node("Mul", total, distance), coefficient)
-    return total

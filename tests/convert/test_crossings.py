@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
@@ -18,8 +19,16 @@ from sklearn.ensemble import (
     VotingClassifier,
 )
 from sklearn.impute import SimpleImputer
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, OneHotEncoder, PolynomialFeatures, StandardScaler
+from sklearn.preprocessing import (
+    MaxAbsScaler,
+    MinMaxScaler,
+    OneHotEncoder,
+    PolynomialFeatures,
+    SplineTransformer,
+    StandardScaler,
+)
 from sklearn.tree import DecisionTreeClassifier
 
 import convert.crossings
@@ -110,6 +119,13 @@ def test_whole_numbers_and_truth_values_stay_what_they_are_and_words_too() -> No
     assert rows[list(known.columns)].dtypes.equals(known.dtypes)
 
 
+def test_a_feature_may_be_called_as_an_argument_is() -> None:
+    random = np.random.default_rng(1)
+    table = make_table(pd.DataFrame(random.normal(size=(40, 2)), columns=["self", "axis"]), ["no", "yes"] * 20)
+    assert len(cross_all(make_pipeline(StandardScaler(), TREE), table)) > 4
+    assert make_specimen(table, "decision_tree").prove().passed
+
+
 def test_a_branch_on_a_word_is_not_crossed() -> None:
     table = make_table(pd.DataFrame({"word": ["x", "y"] * 10}), ["no", "yes"] * 10)
     assert len(cross_all(make_pipeline(OneHotEncoder(sparse_output=False), TREE), table)) == 0
@@ -140,9 +156,13 @@ BEHIND = {
     "a vote": VotingClassifier(
         [("scaled", make_pipeline(StandardScaler(), TREE)), ("not", TREE)], voting="soft", flatten_transform=False
     ),
+    "splines": make_pipeline(SplineTransformer(extrapolation="linear"), TREE),
+    "searched for": GridSearchCV(
+        make_pipeline(StandardScaler(), TREE), {"decisiontreeclassifier__max_depth": [4]}, cv=2
+    ),
     "calibrated": make_pipeline(StandardScaler(), CalibratedClassifierCV(TREE, cv=2)),
     "bagged": Pipeline(
-        [("scale", StandardScaler()), ("bag", BaggingClassifier(TREE, 3, max_features=0.7, random_state=0))]
+        [("scale", StandardScaler()), ("bag", BaggingClassifier(clone(TREE), 3, max_features=0.7, random_state=0))]
     ),
 }
 
@@ -164,7 +184,7 @@ def test_trees_that_are_boosted_or_bagged_on_features_as_they_are_are_asked_at_t
 ) -> None:
     for estimator in (
         AdaBoostClassifier(n_estimators=4, random_state=0),
-        BaggingClassifier(TREE, 3, random_state=0),
+        BaggingClassifier(clone(TREE), 3, random_state=0),
         CalibratedClassifierCV(ExtraTreesClassifier(3, max_depth=4), cv=2),
     ):
         specimen = make_specimen(numbers, estimator, "float32")

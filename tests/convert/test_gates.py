@@ -19,11 +19,13 @@ from convert.ladder import Climb, Rung
 from convert.limits import Limits
 from convert.parity import Proof
 from server.repository import MODEL_FILE
+from server.signature import Label
 from tests.conftest import Workshop
 from tests.convert.conftest import Bench
 from tests.convert.conversions import compile_here, convert
 from tests.convert.tables import make_specimen, make_table
 from training.artifacts import Artifacts
+from training.columns import Kind
 from training.dataset import Dataset
 from training.runlog import RunLog
 
@@ -169,7 +171,7 @@ def test_a_model_of_other_features_or_labels_takes_the_place_of_the_served_one_o
     numbers = attrs.evolve(candidate.left, dataset=codes, held_out=other_codes)
     amounts = attrs.evolve(numbers, dataset=attrs.evolve(codes, task="regression"))
     others = {
-        "takes other features: 'PetalWidthCm' differ": on_columns(candidate, slice(0, 3)),
+        "takes other values: of 'PetalWidthCm'": on_columns(candidate, slice(0, 3)),
         "answers with labels such as 'Iris-setosa', this one with such as 0": with_model(
             attrs.evolve(candidate, left=numbers), stump()
         ),
@@ -186,17 +188,46 @@ def test_a_model_of_other_features_or_labels_takes_the_place_of_the_served_one_o
         assert (opened.passed, opened.text) == (True, f"iris/1 {words}; replaced knowingly")
 
 
-def test_a_category_where_there_were_numbers_is_another_feature_and_whole_numbers_are_not() -> None:
-    whole, target = np.tile([1.0, 2.0, 3.0, 4.0], 5), ["no", "yes"] * 10
+@pytest.mark.parametrize(
+    ("before", "now", "is_taken"),
+    [
+        ("number", "number", True),
+        ("integer", "number", True),
+        ("number", "integer", False),
+        ("boolean", "integer", False),
+        ("integer", "boolean", False),
+        ("category", "number", False),
+        ("number", "category", False),
+        ("number, missing", "number", False),
+        ("number", "number, missing", True),
+    ],
+)
+def test_a_feature_must_take_whatever_it_took_before(before: str, now: str, is_taken: bool) -> None:  # noqa: FBT001  a parameter
+    values, target = np.tile([0.0, 1.0, 1.0, 0.0], 5), ["no", "yes"] * 10
+    whole: Kind = "integer"
+    truth: Kind = "boolean"
     tables = {
-        "number": make_table(pd.DataFrame({"a": whole}), target),
-        "integer": make_table(pd.DataFrame({"a": whole}), target, {"a": "integer"}),
-        "category": make_table(pd.DataFrame({"a": whole.astype(str)}), target),
+        "number": make_table(pd.DataFrame({"a": values}), target),
+        "number, missing": make_table(pd.DataFrame({"a": [math.nan, *values[1:]]}), target),
+        "integer": make_table(pd.DataFrame({"a": values}), target, {"a": whole}),
+        "boolean": make_table(pd.DataFrame({"a": values}), target, {"a": truth}),
+        "category": make_table(pd.DataFrame({"a": values.astype(str)}), target),
     }
-    signatures = {kind: make_specimen(table, "decision_tree").compiled.signature for kind, table in tables.items()}
-    assert find_unlike(signatures["number"], signatures["integer"]) == ""
-    for one, other in (("number", "category"), ("category", "integer")):
-        assert find_unlike(signatures[one], signatures[other]) == "takes other features: 'a' differ"
+    served, signature = (make_specimen(tables[name], "decision_tree").compiled.signature for name in (before, now))
+    assert find_unlike(served, signature) == ("" if is_taken else "takes other values: of 'a'")
+
+
+@pytest.mark.parametrize(
+    ("labels", "is_alike"),
+    [((0, 1), True), ((1, 2), True), ((2, 3), False), ((False, True), False), (("0", "1"), False)],
+)
+def test_labels_must_have_some_in_common(candidate: Candidate, labels: tuple[Label, ...], is_alike: bool) -> None:  # noqa: FBT001  a parameter
+    signature = candidate.climbed.compiled.signature
+    outputs = tuple(
+        attrs.evolve(one, shape=(*one.shape[:1], *([2] if one.shape[1:] else []))) for one in signature.outputs
+    )
+    served, now = (attrs.evolve(signature, labels=given, outputs=outputs) for given in ((0, 1), labels))
+    assert (find_unlike(served, now) == "") is is_alike
 
 
 def test_the_version_now_served_is_the_newest_that_is_sound(candidate: Candidate, workshop: Workshop) -> None:
@@ -286,9 +317,13 @@ def test_a_regressor_is_held_against_the_served_one_and_against_a_floor(of_numbe
     assert ": lower by " in below.text
 
 
-def test_a_regressor_that_refuses_a_row_is_worse_than_any_that_does_not(of_numbers: tuple[Bench, Candidate]) -> None:
+def test_the_mean_stands_for_what_a_regressor_does_not_answer(of_numbers: tuple[Bench, Candidate]) -> None:
     bench, candidate = of_numbers
-    for refused in (1, len(candidate.left.held_out.target)):
+    found = [known_score(candidate)]
+    for refused in (1, 10, len(candidate.left.held_out.target)):
         asked = with_held_out(candidate, without_values(candidate.left.held_out, refused))
         known = gate("score", asked, bench.models_dir, Limits(least_class_score=0.0), model="numbers")
-        assert (known.passed, known.found) == (False, -math.inf)
+        assert known.found is not None
+        found.append(known.found)
+    assert sorted(found, reverse=True) == found
+    assert found[-1] == pytest.approx(0.0, abs=1e-12)

@@ -7,12 +7,24 @@ import pandas as pd
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier, StackingClassifier, VotingClassifier
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    RandomTreesEmbedding,
+    StackingClassifier,
+    VotingClassifier,
+)
+from sklearn.feature_selection import SelectFromModel
 from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import ClassifierChain
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, PolynomialFeatures, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
+from convert.errors import ConvertError
 from convert.inputs import model_inputs
 from tests.convert.tables import make_table
 from training.dataset import Dataset
@@ -120,9 +132,9 @@ def test_what_is_given_text_cannot_be_told(steps: Any) -> None:
     kept = FunctionTransformer().fit(WORDS.features)
     told = model_inputs(make_pipeline(*prepared, kept), WORDS.features)
     assert len(told) == len(steps)
-    assert model_inputs(TREE, WORDS.features) == []
     words_alone = make_pipeline(SimpleImputer(strategy="most_frequent").fit(WORDS.features[["d"]]), TREE)
-    assert model_inputs(words_alone, WORDS.features[["d"]]) == []
+    with pytest.raises(ConvertError, match=r"^a DecisionTreeClassifier within the Pipeline cannot be asked"):
+        model_inputs(words_alone, WORDS.features[["d"]])
 
 
 MEMBERS = {
@@ -130,12 +142,18 @@ MEMBERS = {
         AdaBoostClassifier(DecisionTreeClassifier(max_depth=1), n_estimators=2, random_state=0),
         [("a", "b")] * 2,
     ),
-    "bagged": (BaggingClassifier(TREE, 3, max_features=0.5, random_state=1), [("b",), ("a",), ("b",)]),
+    "bagged": (
+        BaggingClassifier(DecisionTreeClassifier(random_state=0), 3, max_features=0.5, random_state=1),
+        [("b",), ("a",), ("b",)],
+    ),
     "calibrated": (CalibratedClassifierCV(TREE, cv=2, ensemble=True), [("a", "b")] * 2),
     "put to a vote": (
         VotingClassifier([("scaled", make_pipeline(StandardScaler(), TREE)), ("not", TREE)]),
         [(None, None), ("a", "b")],
     ),
+    "searched for": (GridSearchCV(TREE, {"max_depth": [1, 2]}, cv=2), [("a", "b")]),
+    "one against the rest": (OneVsRestClassifier(TREE), [("a", "b")]),
+    "with a threshold": (FixedThresholdClassifier(TREE, threshold=0.4), [("a", "b")]),
     "stacked": (StackingClassifier([("one", TREE)], TREE, cv=2), [("a", "b"), (None,)]),
 }
 
@@ -156,3 +174,22 @@ def test_every_member_is_told_with_what_it_is_given(name: str, *, filled: bool) 
         assert values.shape == (4, given.model.n_features_in_)
         if None not in given.features:
             np.testing.assert_array_equal(values, known[list(given.features)])
+
+
+def test_trees_of_which_it_cannot_be_told_what_they_are_given_are_refused() -> None:
+    """A proof that did not ask them might pass a model that answers wrongly."""
+    known = NUMBERS.features.fillna(2.0)
+    chained = ClassifierChain(DecisionTreeClassifier()).fit(known, np.array([[0, 1], [1, 0], [1, 1], [0, 0]]))
+    message = "^a DecisionTreeClassifier within the ClassifierChain cannot be asked at its thresholds$"
+    with pytest.raises(ConvertError, match=message):
+        model_inputs(chained, known)
+    deep = make_pipeline(RandomTreesEmbedding(2), LogisticRegression()).fit(known, NUMBERS.target)
+    with pytest.raises(ConvertError, match=r"^a \w+ within the Pipeline cannot be asked at its thresholds$"):
+        model_inputs(deep, known)
+
+
+def test_trees_that_only_chose_columns_need_not_be_asked() -> None:
+    known = NUMBERS.features.fillna(2.0)
+    chosen = make_pipeline(SelectFromModel(TREE), LogisticRegression()).fit(known, NUMBERS.target)
+    (given,) = model_inputs(chosen, known)
+    assert isinstance(given.model, LogisticRegression)

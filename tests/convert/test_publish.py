@@ -62,7 +62,7 @@ def test_a_version_that_another_has_come_before_is_refused(publication: Publicat
     """It was held against what was served then."""
     assert newest_number(models_dir, "iris") == 0
     publish(models_dir, publication, after=0)
-    with pytest.raises(ConvertError, match=r"^iris/1 has been published meanwhile: convert again$"):
+    with pytest.raises(ConvertError, match=r"^the newest version of iris is 1 now, was 0: convert again$"):
         publish(models_dir, publication, after=0)
     assert list_versions(models_dir) == {"iris": [1]}
     assert publish(models_dir, publication, after=newest_number(models_dir, "iris")).name == "2"

@@ -1,7 +1,9 @@
 """While a large body is decoded, however long that takes, the loop answers others; waits for it have a bound."""
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -66,6 +68,19 @@ class GatedCodec(Codec):
 
     def decode_csv(self, body: bytes, max_rows: int = 0) -> list[Row]:
         return super().decode_csv(self._gate.pass_through(body), max_rows)
+
+
+class Body:
+    """What can be told to be gone; bytes cannot."""
+
+    def __len__(self) -> int:
+        return 2
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Lets the loop go on until something holds; what runs the scenario has a bound."""
+    while not holds():  # noqa: ASYNC110  a count has no event
+        await asyncio.sleep(0)
 
 
 def watch_bodies() -> Watch:
@@ -156,14 +171,53 @@ def test_who_waits_for_the_thread_until_the_deadline_is_not_read() -> None:
     async def scenario(watch: Watch, decoding: Decoding) -> None:
         reading = asyncio.ensure_future(decoding.run(first.pass_through, b"abc", BOUND_S))
         await first.wait_until_entered()
+        body: Any = Body()
+        left = weakref.ref(body)
         with pytest.raises(DeadlineError, match=r"^the deadline passed before the body was read$"):
-            await decoding.run(second.pass_through, b"de", 0.001)
-        assert watch.held_bytes == len(b"abc")
+            await decoding.run(second.pass_through, body, 0.001)
+        await until(lambda: watch.held_bytes == len(b"abc"))
+        del body
+        gc.collect()
+        assert left() is None
         first.opened.set()
         assert await reading == b"abc"
         assert second.bodies == []
 
     run(scenario)
+
+
+def test_a_body_that_is_being_read_past_its_deadline_is_held_until_it_is_read() -> None:
+    gate = Gate()
+
+    async def scenario(watch: Watch, decoding: Decoding) -> None:
+        reading = asyncio.ensure_future(decoding.run(gate.pass_through, b"abc", 0.2))
+        await gate.wait_until_entered()
+        with pytest.raises(DeadlineError):
+            await reading
+        assert watch.held_bytes == len(b"abc")
+        gate.opened.set()
+        await until(lambda: watch.held_bytes == 0)
+
+    run(scenario)
+
+
+def test_a_loop_that_ends_before_a_body_is_read_is_not_missed(caplog: pytest.LogCaptureFixture) -> None:
+    gate, watch = Gate(), watch_bodies()
+    decoding = Decoding(watch)
+
+    async def scenario() -> None:
+        reading = asyncio.ensure_future(decoding.run(gate.pass_through, b"abc", 0.2))
+        await gate.wait_until_entered()
+        with pytest.raises(DeadlineError):
+            await reading
+
+    asyncio.run(scenario())
+    gate.opened.set()
+    decoding.close()
+    for thread in threading.enumerate():
+        if thread.name.startswith("decode"):
+            thread.join(BOUND_S)
+    assert caplog.records == []
 
 
 def test_what_is_wrong_with_a_body_is_told_to_who_waits_for_it() -> None:

@@ -317,7 +317,7 @@ def test_a_model_of_other_features_replaces_the_served_one_only_where_that_is_sa
     assert fewer.train("--drop", "Id", "--drop", "PetalWidthCm") == 0
     capsys.readouterr()
     assert convert(workshop, "2") == 4
-    assert "gate served: CLOSED: iris/1 takes other features: 'PetalWidthCm' differ: " in capsys.readouterr().err
+    assert "gate served: CLOSED: iris/1 takes other values: of 'PetalWidthCm': " in capsys.readouterr().err
     assert list_versions(workshop.models_dir) == {"iris": [1]}
     assert convert(workshop, "2", "--replace") == 0
     assert [feature.name for feature in published(workshop, 2).signature.features][-1] == "PetalLengthCm"

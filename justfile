@@ -153,7 +153,7 @@ image-test *options:
     # without systemd podman needs other settings than its own
     [ -d /run/systemd/system ] || export CONTAINERS_CONF="${CONTAINERS_CONF:-$PWD/tests/container/containers.conf}"
     base=$(tests/container/build corolla-test)
-    {{ python }} -m pytest --image corolla-test --base "$base" {{ options }} tests/container tests/e2e/test_contract.py tests/e2e/test_wire.py
+    {{ python }} -m pytest --image corolla-test --base "$base" {{ options }} tests/container tests/e2e/test_contract.py tests/e2e/test_pages.py tests/e2e/test_wire.py
 
 # measure a sealed container: start, idle, load, large bodies, little memory, threads, size, health check
 [positional-arguments]

@@ -50,9 +50,10 @@ class CompilerOfAnother(CompilerHere):
 
 
 def compile_here(monkeypatch: pytest.MonkeyPatch, compiler: type[CompilerHere] = CompilerHere) -> None:
-    """Lets conversions of a test compile without a child, ask fewer generated rows and draw no page."""
+    """Lets conversions of a test compile without a child, ask and move fewer rows and draw no page."""
     monkeypatch.setattr("convert.candidate.Compiler", compiler)
     monkeypatch.setattr("convert.questions.GENERATED_ROWS", FEW_ROWS)
+    monkeypatch.setattr("convert.parity.NEIGHBOURED_ROWS", FEW_ROWS)
     monkeypatch.setattr("convert.cli.make_report", lambda *_: PAGE)
 
 

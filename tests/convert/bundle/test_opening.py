@@ -14,13 +14,21 @@ from convert.errors import BundleError
 from tests.convert.bundle.journey import Journey, pack
 
 
-def test_any_bit_counts(journey: Journey) -> None:
+@pytest.fixture
+def sound(journey: Journey) -> bytes:
+    """A bundle of the beginnings of what is in a whole one, so short that it can be opened thousands of times."""
+    members = {name: member[:100] for name, member in journey.members().items() if not name.startswith("SHA256SUMS")}
+    journey.forge(journey.sign_members(members))
+    with open_bundle(journey.bundle, journey.key.trusted) as bundle:
+        assert [name for name, content in bundle.members() if b"".join(content)] == list(members)
+    return journey.bundle.read_bytes()
+
+
+def test_any_bit_counts(journey: Journey, sound: bytes) -> None:
     """Turns bits all over a bundle: in sums, signature, headers, contents, padding and the end."""
-    sound = journey.bundle.read_bytes()
-    journey.forge(sound)
     trusted = journey.key.trusted
     spoilt = bytearray(sound)
-    for position in range(0, len(sound), 11):  # which comes to each bit of a byte
+    for position in range(0, len(sound), 3):  # which comes to each bit of a byte
         spoilt[position] ^= 1 << position % 8
         journey.bundle.write_bytes(spoilt)
         with pytest.raises(BundleError), open_bundle(journey.bundle, trusted):
@@ -41,10 +49,9 @@ def test_a_turned_bit_a_cut_or_a_tail_leaves_the_host_as_it_was(
         assert "expected two empty blocks at the end and nothing behind them" in refuses(sound + tail)
 
 
-def test_every_cut_is_refused(journey: Journey) -> None:
-    sound = journey.bundle.read_bytes()
+def test_every_cut_is_refused(journey: Journey, sound: bytes) -> None:
     trusted = journey.key.trusted
-    for length in range(0, len(sound), 97):
+    for length in range(0, len(sound), 7):
         journey.bundle.write_bytes(sound[:length])
         with pytest.raises(BundleError), open_bundle(journey.bundle, trusted):
             pass

@@ -108,9 +108,17 @@ def wide(place: Place) -> Case:
     return place.case(place.train(table, name="wide", estimator="gaussian_nb"))
 
 
+@pytest.fixture(autouse=True)
+def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times the least number of rounds: how long they take is nothing that a test asks."""
+    monkeypatch.setattr("convert.report.timing.ROUNDS_S", 0)
+
+
 @pytest.fixture(scope="session")
 def facts(mixed: Case, quantity: Case, wide: Case) -> dict[str, Page]:
-    return {"mixed": mixed.page(), "quantity": quantity.page(), "wide": wide.page()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("convert.report.timing.ROUNDS_S", 0)  # as in `few_rounds`, which comes later
+        return {"mixed": mixed.page(), "quantity": quantity.page(), "wide": wide.page()}
 
 
 @pytest.fixture(scope="session")

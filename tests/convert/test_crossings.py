@@ -78,7 +78,7 @@ def test_every_branch_behind_a_scaler_is_crossed_by_rows_that_come_by_it(numbers
     "estimator",
     [
         make_pipeline(StandardScaler(), GradientBoostingClassifier(n_estimators=3)),
-        make_pipeline(StandardScaler(), HistGradientBoostingClassifier(max_iter=3, max_leaf_nodes=12)),
+        make_pipeline(StandardScaler(), HistGradientBoostingClassifier(max_iter=3, max_leaf_nodes=8)),
         make_pipeline(PolynomialFeatures(2, include_bias=False), TREE),
     ],
     ids=["boosting", "histogram", "products"],

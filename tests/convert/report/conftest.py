@@ -110,14 +110,19 @@ def wide(place: Place) -> Case:
 
 @pytest.fixture(autouse=True)
 def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Times the least number of rounds: how long they take is nothing that a test asks."""
-    monkeypatch.setattr("convert.report.timing.ROUNDS_S", 0)
+    """Times and shuffles in few rounds: more would only make what they find surer."""
+    set_few_rounds(monkeypatch)
+
+
+def set_few_rounds(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("convert.report.timing.ROUNDS_S", 0)
+    patch.setattr("convert.report.importance.MAX_ROUNDS", 2)
 
 
 @pytest.fixture(scope="session")
 def facts(mixed: Case, quantity: Case, wide: Case) -> dict[str, Page]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("convert.report.timing.ROUNDS_S", 0)  # as in `few_rounds`, which comes later
+        set_few_rounds(patch)  # the fixture comes later
         return {"mixed": mixed.page(), "quantity": quantity.page(), "wide": wide.page()}
 
 

@@ -156,5 +156,6 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 @pytest.fixture
 def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draws a few rows in range, not twenty thousand, where a test is about something else."""
+    """Draws a few rows in range, not twenty thousand, and moves as few, where a test is about something else."""
     monkeypatch.setattr("convert.questions.GENERATED_ROWS", 50)
+    monkeypatch.setattr("convert.parity.NEIGHBOURED_ROWS", 50)

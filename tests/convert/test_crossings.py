@@ -39,6 +39,7 @@ from convert.thresholds import Branches, visited_branches
 from tests.convert.tables import make_specimen, make_table, mixed_table
 from training.dataset import Dataset
 
+pytestmark = pytest.mark.usefixtures("few_rows")
 TREE = DecisionTreeClassifier(max_leaf_nodes=12, random_state=0)
 SCALERS = {"standard": StandardScaler(), "largest": MaxAbsScaler(), "ends": MinMaxScaler((-3, 8))}
 
@@ -86,7 +87,7 @@ def test_every_branch_behind_a_scaler_is_crossed_by_rows_that_come_by_it(numbers
     "estimator",
     [
         make_pipeline(StandardScaler(), GradientBoostingClassifier(n_estimators=3)),
-        make_pipeline(StandardScaler(), HistGradientBoostingClassifier(max_iter=3)),
+        make_pipeline(StandardScaler(), HistGradientBoostingClassifier(max_iter=3, max_leaf_nodes=8)),
         make_pipeline(PolynomialFeatures(2, include_bias=False), TREE),
     ],
     ids=["boosting", "histogram", "products"],

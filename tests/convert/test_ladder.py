@@ -162,7 +162,10 @@ def test_trees_that_ask_in_float64_are_taken_in_float64(histogram: Specimen) -> 
     assert {one.kind: one.mismatches for one in climbed.proof.certificate.compared}["at thresholds"] == 0
 
 
-def test_an_estimator_that_is_not_what_was_compiled_passes_in_no_precision(histogram: Specimen) -> None:
+def test_an_estimator_that_is_not_what_was_compiled_passes_in_no_precision(
+    histogram: Specimen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convert.parity.DOUBTFUL_ROWS", 1)
     other = make_specimen(mixed_table(), "decision_tree")
     climbed = climb(
         lambda precision: export(histogram.estimator, histogram.dataset, precision),

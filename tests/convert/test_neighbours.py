@@ -17,8 +17,13 @@ from tests.fakes import AlteredSession
 from training.dataset import Dataset
 from training.estimators import Estimator
 
-pytestmark = pytest.mark.usefixtures("few_rows")
 ONCE_IN_EACH_BATCH = sum(BATCH_ROWS)
+
+
+@pytest.fixture(autouse=True)
+def _few_generated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draws a few rows in range; those that are moved among others are as many as ever."""
+    monkeypatch.setattr("convert.questions.GENERATED_ROWS", 50)
 
 
 def test_rows_are_asked_again_alone_and_with_other_neighbours_each_time(

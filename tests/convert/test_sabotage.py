@@ -101,19 +101,32 @@ class Bench:
         return not self.specimen.prove(self.model.SerializeToString()).parity.passed
 
 
-@pytest.fixture(params=sorted(PIPELINES))
-def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    for name in ("questions.BESIDE_ROWS", "parity.NEIGHBOURED_ROWS", "parity.DOUBTFUL_ROWS"):
-        monkeypatch.setattr(f"convert.{name}", 1)
-    monkeypatch.setattr("convert.questions.GENERATED_ROWS", 10)
+@pytest.fixture(autouse=True, scope="module")
+def _few_questions() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("questions.BESIDE_ROWS", "parity.NEIGHBOURED_ROWS", "parity.DOUBTFUL_ROWS"):
+            patch.setattr(f"convert.{name}", 1)
+        patch.setattr("convert.questions.GENERATED_ROWS", 10)
+        yield
+
+
+@pytest.fixture(params=sorted(PIPELINES), scope="module")
+def specimen(request: pytest.FixtureRequest) -> Specimen:
     of = PIPELINES[request.param]
     dataset = of.make()
     estimator = choose_estimator(of.name, dataset.task, dataset.columns[:-1]).estimator
     estimator.set_params(**{f"model__{name}" if of.steps else name: value for name, value in of.options.items()})
     specimen = make_specimen(dataset, estimator, of.precision)
     assert tuple(getattr(estimator, "named_steps", {}))[:-1] == of.steps
+    return specimen
+
+
+@pytest.fixture
+def bench(specimen: Specimen) -> Bench:
+    """The compiled model read anew: a test alters it."""
+    estimator, dataset = specimen.estimator, specimen.dataset
     columns = [str(name) for name in dataset.features.columns]
-    if of.steps:
+    if hasattr(estimator, "named_steps"):
         columns = [name.split("__")[-1] for name in estimator[:-1].get_feature_names_out()]
     return Bench(specimen, onnx.load_from_string(specimen.compiled.model), columns)
 
@@ -135,7 +148,7 @@ def test_a_threshold_moved_by_one_float_is_caught(bench: Bench, way: float) -> N
         assert bench.fails(), at
 
 
-@pytest.mark.parametrize("bench", [name for name, of in PIPELINES.items() if of.sees_missing], indirect=True)
+@pytest.mark.parametrize("specimen", [name for name, of in PIPELINES.items() if of.sees_missing], indirect=True)
 def test_a_way_of_nan_that_is_turned_is_caught(bench: Bench) -> None:
     ways = bench.attribute("nodes_missing_value_tracks_true").ints
     asked = [*bench.branches_on("weight", "count", "is open")]

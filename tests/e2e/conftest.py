@@ -1,4 +1,4 @@
-"""One real server for every test that only asks."""
+"""One real server for every test that only asks, and versions that a test may spoil."""
 
 import functools
 from collections.abc import Iterator, Mapping
@@ -8,6 +8,7 @@ import attrs
 import httpx
 import pytest
 
+import convert.cli
 from server.signature import Label
 from tests.conftest import Workshop
 from tests.container_process import serving_in_container
@@ -61,3 +62,17 @@ def typed_server(typed_models: Path, request: pytest.FixtureRequest) -> Iterator
 def typed_client(typed_server: ServerProcess) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=typed_server.url, timeout=30) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def published_twice(iris_workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """One with two versions, that tests copy."""
+    made = iris_workshop.copy_to(tmp_path_factory.mktemp("twice"))
+    assert convert.cli.main(["1", "--data-dir", str(made.data_dir), "--models-dir", str(made.models_dir)]) == 0
+    return made
+
+
+@pytest.fixture
+def two_versions(published_twice: Workshop, tmp_path: Path) -> Workshop:
+    """A copy that a test may break."""
+    return published_twice.copy_to(tmp_path / "workshop")

@@ -1,7 +1,6 @@
 """What a client is promised, asked of a real process over a real socket."""
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +13,11 @@ from tests.conftest import IRIS_ROW, Workshop
 from tests.server_process import ServerProcess
 
 JSON = {"content-type": "application/json"}
+
+
 ROW = json.dumps(IRIS_ROW).encode()
+
+
 PREDICT, ROWS = "/iris/predict", "/iris/predict/rows"
 LIMIT_BYTES = 600_000
 
@@ -54,6 +57,8 @@ def test_no_rows_are_answered_with_no_outputs(client: httpx.Client) -> None:
 
 
 NUMBER = "expected a number, got "
+
+
 BEYOND = "expected a number within ±3.4028235e+38, got "
 
 
@@ -137,6 +142,8 @@ def test_a_row_for_which_the_model_overflows_is_422(client: httpx.Client) -> Non
 
 
 DEEP = b"[" * 250_000
+
+
 NOT_JSON = {
     "nothing": b"",
     "truncated": ROW[:-1],
@@ -261,61 +268,6 @@ def test_no_bytes_are_answered_with_500(client: httpx.Client, body: bytes) -> No
         response = client.post(path, content=body, headers=JSON)
         assert response.status_code in {200, 400, 422}
         assert set(response.json()) <= {"error", "fields", "outputs", "model_name"}
-
-
-@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz"])
-def test_a_probe_may_ask_with_head(client: httpx.Client, path: str) -> None:
-    head, get = client.head(path), client.get(path)
-    assert head.status_code == get.status_code == 200
-    assert head.headers["content-length"] == str(len(get.content))
-
-
-def test_the_index_and_readiness_tell_what_is_served(client: httpx.Client) -> None:
-    assert client.get("/").json()["models"] == {"iris": 1}
-    assert client.get("/readyz").json() == {"status": "ready", "models": {"iris": 1}, "refused": []}
-    assert client.get("/healthz").json() == {"status": "alive"}
-
-
-def test_the_document_shows_each_models_fields_labels_and_a_true_example(client: httpx.Client) -> None:
-    document = client.get("/openapi.json").json()
-    operation = document["paths"][PREDICT]["post"]
-    sent = operation["requestBody"]["content"]["application/json"]
-    assert list(sent["schema"]["properties"]) == list(IRIS_ROW)
-    assert sent["schema"]["properties"]["SepalLengthCm"]["description"] == "Seen in training: 4.3 to 7.9."
-    given_back = operation["responses"]["200"]["content"]["application/json"]
-    assert given_back["schema"]["properties"]["output"]["enum"] == ["Iris-setosa", "Iris-versicolor", "Iris-virginica"]
-    for path in (PREDICT, ROWS):
-        shown = document["paths"][path]["post"]
-        example = shown["requestBody"]["content"]["application/json"]["example"]
-        assert (
-            client.post(path, json=example).json()
-            == shown["responses"]["200"]["content"]["application/json"]["example"]
-        )
-
-
-def test_the_document_tells_what_a_run_of_each_model_costs(client: httpx.Client) -> None:
-    (tag,) = client.get("/openapi.json").json()["tags"]
-    assert tag["name"] == "iris"
-    assert re.fullmatch(
-        r"A run takes [0-9.]+ us and [0-9.]+ us a row; up to [0-9]+ rows run together, on .* \(measured\)\.",
-        tag["description"],
-    )
-
-
-def test_every_documented_get_route_answers(client: httpx.Client) -> None:
-    paths = client.get("/openapi.json").json()["paths"]
-    assert {path: client.get(path).status_code for path, item in paths.items() if "get" in item} == dict.fromkeys(
-        ("/", "/healthz", "/readyz", "/metrics", "/iris/report"), 200
-    )
-
-
-def test_the_docs_page_needs_no_other_host(client: httpx.Client) -> None:
-    page = client.get("/docs")
-    assert page.headers["content-type"] == "text/html; charset=utf-8"
-    assert "http" not in page.text
-    for asset in ("/docs/assets/swagger-ui.css", "/docs/assets/swagger-ui-bundle.js", "/docs/page.js"):
-        assert asset in page.text
-        assert client.get(asset).status_code == 200
 
 
 def test_a_connection_is_kept_for_the_next_request(server: ServerProcess) -> None:

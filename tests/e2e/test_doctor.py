@@ -10,7 +10,6 @@ from typing import Any
 import psutil
 import pytest
 
-import convert.cli
 from server.repository import MODEL_FILE
 from tests.conftest import Workshop
 from tests.server_process import ROOT, STOP_S, wait_for
@@ -68,11 +67,9 @@ def test_a_host_that_does_not_is_not_and_people_are_told_by_how_much(iris_worksh
     assert ended.stderr == ""
 
 
-def test_a_version_that_was_tampered_with_is_told_and_an_older_one_is_asked(workshop: Workshop) -> None:
-    directories = ["--data-dir", str(workshop.data_dir), "--models-dir", str(workshop.models_dir)]
-    assert convert.cli.main(["1", *directories]) == 0
-    (workshop.models_dir / "iris" / "2" / MODEL_FILE).write_bytes(b"")
-    _, told = tell(workshop, "--budget", TIGHT)
+def test_a_version_that_was_tampered_with_is_told_and_an_older_one_is_asked(two_versions: Workshop) -> None:
+    (two_versions.models_dir / "iris" / "2" / MODEL_FILE).write_bytes(b"")
+    _, told = tell(two_versions, "--budget", TIGHT)
     assert [(refused["version"], refused["replay"]) for refused in told["refused"]] == [(2, None)]
     assert told["refused"][0]["reason"].startswith("model.onnx is not what was published")
     assert [model["version"] for model in told["served"]] == [1]

@@ -13,7 +13,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-import convert.cli
 from server.host import read_cores
 from server.repository import MANIFEST_FILE, MODEL_FILE
 from tests.conftest import IRIS_ROW, Workshop
@@ -32,37 +31,30 @@ def cut_in_half(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def publish_again(workshop: Workshop) -> None:
-    directories = ["--data-dir", str(workshop.data_dir), "--models-dir", str(workshop.models_dir)]
-    assert convert.cli.main(["1", *directories]) == 0
-
-
 def refused_start(tmp_path: Path, *flags: str, **environment: str) -> tuple[int, str]:
     """Starts a server that must end by itself; gives its exit code and the message of its last log line."""
     process = start(tmp_path / "log", *flags, **environment)
     return process.wait(STOP_S), read_log(tmp_path / "log")[-1]["message"]
 
 
-def test_the_newest_version_is_served(workshop: Workshop) -> None:
-    publish_again(workshop)
-    with serving(workshop.models_dir) as server:
+def test_the_newest_version_is_served(two_versions: Workshop) -> None:
+    with serving(two_versions.models_dir) as server:
         assert httpx.get(f"{server.url}/").json()["models"] == {"iris": 2}
 
 
 @pytest.mark.parametrize("spoil", [flip_a_bit, cut_in_half, os.remove])
 @pytest.mark.parametrize("file", [MODEL_FILE, MANIFEST_FILE])
 def test_a_spoilt_version_is_refused_and_the_next_older_one_served(
-    workshop: Workshop, file: str, spoil: Callable[[Path], None]
+    two_versions: Workshop, file: str, spoil: Callable[[Path], None]
 ) -> None:
-    publish_again(workshop)
-    spoil(workshop.models_dir / "iris" / "2" / file)
-    with serving(workshop.models_dir) as server:
+    spoil(two_versions.models_dir / "iris" / "2" / file)
+    with serving(two_versions.models_dir) as server:
         readiness = httpx.get(f"{server.url}/readyz").json()
         assert readiness["status"] == "degraded"
         assert readiness["models"] == {"iris": 1}
         assert [(refused["model"], refused["version"]) for refused in readiness["refused"]] == [("iris", 2)]
         assert file in readiness["refused"][0]["reason"]
-        assert str(workshop.models_dir) not in json.dumps(readiness)
+        assert str(two_versions.models_dir) not in json.dumps(readiness)
         refusals = [line for line in server.log() if line["message"] == "version refused"]
         assert [(line["level"], line["version"]) for line in refusals] == [("error", 2)]
         answer = httpx.post(f"{server.url}/iris/predict", json=dict(IRIS_ROW))

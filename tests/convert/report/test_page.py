@@ -2,18 +2,12 @@
 
 import copy
 import re
-from html.parser import HTMLParser
-from pathlib import Path
 
 import attrs
-import numpy as np
 import pandas as pd
 import pytest
 
-from convert.export import export
-from convert.ladder import Climb, climb
-from convert.parity import Proof, prove
-from convert.questions import Questions
+from convert.parity import Proof
 from convert.report.candidates import find_candidates
 from convert.report.columns import find_doubts
 from convert.report.figures import short
@@ -22,146 +16,9 @@ from convert.report.model_plots import draw_importance
 from convert.report.page import Page, render
 from convert.report.report import gather, make_report
 from convert.report.table_plots import draw_features
-from training.artifacts import Artifacts, load_artifacts
+from tests.convert.report.conftest import HOSTILE, Case, Place, numbers, prove_on_known
+from tests.convert.report.reader import Reader, urls_of
 from training.columns import Column
-from training.dataset import read_dataset
-from training.estimators import choose_estimator
-from training.runlog import Run, RunLog
-from training.train import train
-
-HOSTILE = '<script src="http://evil.example">x</script>'
-SHOUT = '"><img src=x onerror="alert(1)"> $a$ &'
-
-
-@attrs.frozen(eq=False)
-class Case:
-    """A run with all that a report is made of."""
-
-    run: Run
-    left: Artifacts
-    climbed: Climb
-    runs: tuple[Run, ...]
-
-    def page(self) -> Page:
-        return gather(self.run, self.left, self.climbed, self.runs)
-
-
-@attrs.frozen(eq=False)
-class Place:
-    """Where runs are made; each is compiled, and proven on its own rows alone."""
-
-    folder: Path
-
-    def train(self, table: pd.DataFrame, *, name: str, estimator: str, in_folds: bool = False) -> Run:
-        source = self.folder / f"{name}.csv"
-        table.to_csv(source, index=False)
-        dataset = read_dataset(source, "y", name=name)
-        choice = choose_estimator(estimator, dataset.task, dataset.columns[:-1])
-        return train(dataset, choice, seed=0, test_share=0.25, data_dir=self.folder, in_folds=in_folds)
-
-    def case(self, run: Run) -> Case:
-        log = RunLog(self.folder)
-        left = load_artifacts(log.folder(run.id), run)
-        return Case(run, left, prove_on_known(left), tuple(log.list()))
-
-
-def prove_on_known(left: Artifacts, allowed_mismatches: int = 0, shift: float = 0.0) -> Climb:
-    """Compiles and proves; where there is a shift the estimator answers otherwise than what was compiled of it."""
-    compiled = {precision: export(left.estimator, left.dataset, precision) for precision in ("float32", "float64")}
-    if shift:
-        left.estimator[-1].intercept_ += shift
-    questions = (Questions("known", left.dataset.features),)
-    return climb(compiled.__getitem__, lambda one: prove(left.estimator, one, questions), allowed_mismatches)
-
-
-def numbers(rows: int, columns: int) -> pd.DataFrame:
-    random = np.random.default_rng(0)
-    return pd.DataFrame(random.normal(size=(rows, columns)).round(3), columns=[f"x{place}" for place in range(columns)])
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return Place(tmp_path_factory.mktemp("report"))
-
-
-@pytest.fixture(scope="module")
-def mixed(place: Place) -> Case:
-    """A table of every kind of column, with missing values and text that would be markup."""
-    random = np.random.default_rng(0)
-    table = numbers(160, 2)
-    table["whole"] = random.integers(0, 9, 160)
-    table["city"] = random.choice([HOSTILE, "Köln", "北京", "", *"abcdefg"], 160)
-    table["flag"] = random.choice(["true", "false", ""], 160)
-    table["fixed"] = "true"
-    table["rare"] = [*["1.5", "2.5", "3.5"], *[""] * 157]
-    table["still"] = [1.5, *[7.0] * 159]
-    table.loc[::9, "x1"] = np.nan
-    table["y"] = np.where(table["x0"] > 0, SHOUT, "_no")
-    return place.case(place.train(table, name="mixed", estimator="log_reg"))
-
-
-@pytest.fixture(scope="module")
-def quantity(place: Place) -> Case:
-    table = numbers(120, 3)
-    table["y"] = 30_000 * table["x0"] + table["x1"]
-    first = place.train(table, name="quantity", estimator="ridge", in_folds=True)
-    place.train(table, name="quantity", estimator="decision_tree", in_folds=True)
-    place.train(table, name="quantity", estimator="ridge")
-    return place.case(first)
-
-
-@pytest.fixture(scope="module")
-def wide(place: Place) -> Case:
-    """More classes than plots have room for."""
-    table = numbers(230, 3)
-    table["y"] = [f"class {place % 23:02}" for place in range(230)]
-    return place.case(place.train(table, name="wide", estimator="gaussian_nb"))
-
-
-@pytest.fixture(scope="module")
-def facts(mixed: Case, quantity: Case, wide: Case) -> dict[str, Page]:
-    return {"mixed": mixed.page(), "quantity": quantity.page(), "wide": wide.page()}
-
-
-@pytest.fixture(scope="module")
-def pages(facts: dict[str, Page]) -> dict[str, str]:
-    return {name: render(page).decode() for name, page in facts.items()}
-
-
-class Reader(HTMLParser):
-    """Keeps every tag, attribute and text of a page."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str]] = []
-        self.texts: list[str] = []
-        self.open: list[str] = []
-        self.feed(page)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.open.append(tag)
-        self.attributes += [(name, value or "") for name, value in attrs]
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        while self.open and self.open[-1] in {"meta", "link", "br"}:
-            self.open.pop()
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-
-    def values(self, *names: str) -> list[str]:
-        return [value for name, value in self.attributes if name in names]
-
-    def text(self) -> str:
-        return re.sub(r"\s+", " ", " ".join(self.texts))
 
 
 @pytest.mark.parametrize("name", ["mixed", "quantity", "wide"])
@@ -179,10 +36,6 @@ def test_a_page_stands_by_itself(pages: dict[str, str], name: str) -> None:
     policy = reader.values("content")[0]
     assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
     assert len(pages[name].encode()) < 2_000_000
-
-
-def urls_of(text: str) -> list[str]:
-    return re.findall(r"url\(['\"]?([^)'\"]*)", text)
 
 
 @pytest.mark.parametrize("name", ["mixed", "quantity", "wide"])

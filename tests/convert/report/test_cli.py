@@ -37,6 +37,7 @@ def test_the_newest_runs_page_is_written_from_its_published_version(
     assert not list(page.parent.glob(".report-*"))
 
 
+@pytest.mark.usefixtures("few_rows")
 def test_a_run_that_is_not_published_is_proven_anew(workshop: Workshop, capsys: pytest.CaptureFixture[str]) -> None:
     (workshop.version_dir / MODEL_FILE).write_bytes(b"")
     assert report(workshop, "1") == 0

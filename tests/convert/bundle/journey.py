@@ -1,0 +1,76 @@
+"""A bundle on its way from the workshop that wrote it to a host, and what another could make of it."""
+
+import hashlib
+import tarfile
+from pathlib import Path
+
+import attrs
+
+from convert.bundle.archive import END, Member
+from convert.bundle.cli import main
+from convert.bundle.keys import SigningKey, read_signing_key
+from convert.bundle.sums import SUMS_FILE, SUMS_SIGNED_FILE
+from tests.conftest import Workshop
+
+IRIS_FILES = (
+    "manifest.json",
+    "manifest.json.sha256",
+    "manifest.sig",
+    "certificate.json",
+    "model.onnx",
+    "report.html",
+)
+
+
+def tree(folder: Path) -> dict[str, bytes | None]:
+    """Gives all that is in a folder: files with their content, folders with none."""
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+@attrs.frozen
+class Journey:
+    """A bundle on its way: what it was made of, the keys, and a host that has another model already."""
+
+    root: Path
+
+    @property
+    def bundle(self) -> Path:
+        return self.root / "corolla-bundle.tar"
+
+    @property
+    def models_dir(self) -> Path:
+        return self.root / "host" / "models"
+
+    @property
+    def key(self) -> SigningKey:
+        return read_signing_key(self.root / "key")
+
+    def write(self, workshop: Workshop) -> int:
+        return main(["write", str(self.bundle), *self.flags_of_writing(workshop)])
+
+    def flags_of_writing(self, workshop: Workshop) -> list[str]:
+        return ["--key", str(self.root / "key"), "--models-dir", str(workshop.models_dir)]
+
+    def flags_of_loading(self) -> list[str]:
+        return [str(self.bundle), "--trusted-keys", str(self.root / "key.pub"), "--models-dir", str(self.models_dir)]
+
+    def load(self) -> int:
+        return main(["load", *self.flags_of_loading()])
+
+    def forge(self, content: bytes) -> None:
+        self.bundle.write_bytes(content)
+
+    def members(self) -> dict[str, bytes]:
+        """Gives what is in the bundle, by a reader that is not ours."""
+        with tarfile.open(self.bundle) as archive:
+            return {info.name: archive.extractfile(info).read() for info in archive}  # type: ignore[union-attr]
+
+    def sign_members(self, members: dict[str, bytes]) -> bytes:
+        """Gives a bundle of other members, rightly signed: what a careless owner of the key could make."""
+        sums = b"".join(f"{hashlib.sha256(m).hexdigest()}  {name}\n".encode() for name, m in members.items())
+        return pack({SUMS_FILE: sums, SUMS_SIGNED_FILE: self.key.sign(sums), **members})
+
+
+def pack(members: dict[str, bytes]) -> bytes:
+    packed = [Member(name, len(m)).to_header() + m + Member(name, len(m)).padding for name, m in members.items()]
+    return b"".join(packed) + END

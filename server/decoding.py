@@ -58,6 +58,8 @@ class Decoding:
             raise DeadlineError("the deadline passed before the body was read") from None
         finally:
             held.clear()  # the thread's queue keeps what was given up until its turn
+            # An error that it has holds this frame, and so the body, in a circle that waits for the collector.
+            del decoding
 
     def close(self) -> None:
         """Takes nothing more."""

@@ -5,7 +5,7 @@ import gc
 import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import attrs
@@ -230,3 +230,27 @@ def test_what_is_wrong_with_a_body_is_told_to_who_waits_for_it() -> None:
         assert watch.held_bytes == 0
 
     run(scenario)
+
+
+def test_a_body_that_was_refused_is_gone_without_the_collector() -> None:
+    """It comes by rarely, and a circle of an error and its frames would hold a megabyte each time."""
+
+    def refuse(_: bytes) -> None:
+        raise InvalidRowError("no row", {})
+
+    async def ask(decoding: Decoding) -> "weakref.ref[Any]":
+        body: Any = Body()
+        with suppress(InvalidRowError):
+            await decoding.run(refuse, body, BOUND_S)
+        return weakref.ref(body)
+
+    async def scenario(_: Watch, decoding: Decoding) -> None:
+        left = await ask(decoding)
+        # The thread lets go of its work a moment after it has told of the outcome.
+        await until(lambda: left() is None)
+
+    gc.disable()
+    try:
+        run(scenario)
+    finally:
+        gc.enable()

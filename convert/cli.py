@@ -139,7 +139,8 @@ def _make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--replace",
         action="store_true",
-        help="publish though the version now served takes other features, or answers with other kinds of labels",
+        help="publish though the version now served takes other features, or answers with other kinds of labels; their "
+        "scores are not compared then",
     )
     parser.add_argument("--name", help="the model's name in the repository and in routes (default: the dataset's)")
     add_data_dir(parser)

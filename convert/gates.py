@@ -60,7 +60,7 @@ def check_gates(
     if served is None:
         gates.append(_open("no version is served yet"))
     elif unlike := find_unlike(served.manifest.signature, signature):
-        gates.append(_say_unlike(served, unlike, replace=replace))
+        gates.append(_say_unlike(served, unlike, candidate.run.id, replace=replace))
     else:
         known = score(served.manifest.signature, served.session, requests, held_out.target).value
         gates.append(_compare(candidate.metric, found.value, served, known, limits.tolerance))
@@ -122,11 +122,12 @@ def _takes(now: Feature | None, before: Feature | None) -> bool:
     return is_wider and now.nullable >= before.nullable
 
 
-def _say_unlike(served: Model, unlike: str, *, replace: bool) -> Gate:
+def _say_unlike(served: Model, unlike: str, run_id: int, *, replace: bool) -> Gate:
     text = f"{_place(served)} {unlike}"
     if replace:
-        return _open(f"{text}; replaced knowingly")
-    text += ": its clients would be refused or misled; --name gives this one a name of its own, --replace its place"
+        return _open(f"{text}; replaced knowingly, and scores are not compared")
+    text += f": its clients would be refused or misled; `python -m convert {run_id} --replace` publishes all the same, "
+    text += "and --name NAME beside it"
     return Gate("served", passed=False, found=None, limit=None, text=text)
 
 
@@ -138,7 +139,7 @@ def _compare(metric: str, found: float, served: Model, known: float, tolerance: 
     text = f"{metric} on the held-out rows {found:.4f}, that of {_place(served)} {known:.4f}"
     passed = found >= known - tolerance
     if not passed:
-        text += f": lower by {known - found:.4f}, more than the tolerance of {tolerance:g}"
+        text += f": lower by {known - found:.4f}, more than the tolerance of {tolerance:g} (--tolerance of convert)"
     return Gate("served", passed, found, known - tolerance, text)
 
 

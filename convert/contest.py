@@ -44,16 +44,17 @@ def contend(data_dir: Path, runs: Sequence[Run], allowed_mismatches: int) -> lis
     Raises:
         ConvertError: If they were not compared, or are of different tables or tasks.
     """
-    folds = [(run.metrics or {}).get("folds") for run in runs]
-    if len({(run.dataset_sha256, run.task, run.seed, run.test_share) for run in runs}) > 1 or not all(folds):
+    folds = [run.metrics["folds"] for run in runs if run.metrics and run.metrics.get("folds")]
+    is_of_one = len({(run.dataset_sha256, run.task, run.seed, run.test_share) for run in runs}) == 1
+    if len(folds) < len(runs) or not is_of_one:
         raise ConvertError("several runs can be held against each other where --estimator auto has made them")
-    best = max((one for one in folds if one), key=lambda one: one["mean"])
+    best = max(folds, key=lambda one: one["mean"])
     least = best["mean"] - best["standard_error"]
     contenders = []
     with tqdm(zip(runs, folds, strict=True), total=len(runs), unit="run", leave=False, disable=None) as pairs:
         for run, one in pairs:
             pairs.set_description(f"proving {run.model}")
-            contenders.append(_contend(data_dir, run, one is not None and one["mean"] >= least, allowed_mismatches))
+            contenders.append(_contend(data_dir, run, one["mean"] >= least, allowed_mismatches))
     return _time_by_turns(contenders)
 
 

@@ -50,7 +50,7 @@ def check_gates(
         models_dir: The model repository.
         name: The model's name there.
         limits: What it must keep to.
-        replace: Whether it may take the place of one that takes other features, or answers with others labels.
+        replace: Whether it may take the place of one that takes other features, or answers with other labels.
     """
     compiled, held_out = candidate.climbed.compiled, candidate.left.held_out
     signature, requests = compiled.signature, to_requests(held_out.features, compiled.signature.features)

@@ -14,7 +14,7 @@ default:
 # install everything, as locked, into .venv
 setup:
     python3 -m venv .venv
-    .venv/bin/pip install --quiet --requirement requirements.lock
+    .venv/bin/pip install --quiet --no-compile --requirement tests/requirements.lock
     .venv/bin/pre-commit install
 
 # train on a table, log the run, compile it, prove parity and publish; OPTIONS are those of `python -m training train`
@@ -91,7 +91,7 @@ certify-all *options:
 [positional-arguments]
 image *options:
     podman build --format docker --tag corolla \
-        --label org.opencontainers.image.version="$(.venv/bin/uv version --short)" \
+        --label org.opencontainers.image.version="$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)" \
         --label org.opencontainers.image.revision="$(git rev-parse HEAD)" \
         --label io.corolla.models="$(cd models && echo */[0-9]*)" "$@" .
     @podman history --format '{{{{.Size}}\t{{{{.CreatedBy}}' corolla
@@ -170,14 +170,18 @@ image-bench *options:
 smoke:
     {{ python }} tests/e2e/smoke.py
 
-# resolve the dependencies of pyproject.toml again and write both lock files
+# flags of every lock: extras are kept, for an older pip takes `name[extra]` anew where the lock has `name` alone
+lock_flags := "--quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-header --no-annotate --no-emit-index-url"
+
+# resolve the dependencies of pyproject.toml again and write the three lock files: all, the main job's, the server's
 lock:
-    .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --no-header --no-annotate --no-emit-index-url pyproject.toml --output-file requirements.lock
-    .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --constraints requirements.lock --generate-hashes --no-header --no-annotate --no-emit-index-url pyproject.toml --output-file server/requirements.lock
+    .venv/bin/uv pip compile {{ lock_flags }} --extra training --extra convert --extra bundle --extra recipes --extra dev pyproject.toml --output-file tests/requirements.lock
+    .venv/bin/uv pip compile {{ lock_flags }} --extra training --extra convert --extra bundle --extra recipes --constraints tests/requirements.lock pyproject.toml --output-file requirements.lock
+    .venv/bin/uv pip compile {{ lock_flags }} --constraints tests/requirements.lock pyproject.toml --output-file server/requirements.lock
 
 # ask whether a locked package has a known vulnerability
 audit:
-    {{ python }} tests/audit.py requirements.lock server/requirements.lock
+    {{ python }} tests/audit.py tests/requirements.lock
 
 # write data/Iris.csv again from scikit-learn's copy
 iris:

@@ -1,0 +1,131 @@
+"""The lock files install what they name on any day, by the pip that comes with Python's venv."""
+
+import importlib.metadata
+import json
+import re
+import subprocess
+import tomllib
+import venv
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from tests.server_process import ROOT
+
+LOCKS = ("requirements.lock", "server/requirements.lock", "tests/requirements.lock")
+NEWER = "9999.0"
+INSTALL_FLAGS = ("--quiet", "--no-compile", "--dry-run", "--ignore-installed", "--report", "-")
+
+
+def locked(lock: str) -> dict[str, set[str]]:
+    """Reads a lock file.
+
+    Returns:
+        The extras of each locked package, by its normalized name; empty where the lock asks for none.
+    """
+    found: dict[str, set[str]] = {}
+    for name, extras in re.findall(r"^([A-Za-z0-9._-]+)(?:\[([^\]]*)\])?==", (ROOT / lock).read_text(), re.MULTILINE):
+        found.setdefault(normalize(name), set()).update(filter(None, extras.split(",")))
+    return found
+
+
+def normalize(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def asked_with_extras() -> Iterator[tuple[str, str, set[str]]]:
+    """Finds every requirement of the form ``name[extra]`` in the metadata of the installed packages.
+
+    Yields:
+        The package that asks, the package that it asks for, and the extras.
+    """
+    taken = locked("tests/requirements.lock")
+    for distribution in importlib.metadata.distributions():
+        name = normalize(distribution.name)
+        for requirement in map(Requirement, distribution.requires or ()):
+            # What an extra of the asking package brings counts where the lock takes that extra.
+            if requirement.extras and any(
+                requirement.marker is None or requirement.marker.evaluate({"extra": extra})
+                for extra in ("", *taken.get(name, ()))
+            ):
+                yield name, normalize(requirement.name), requirement.extras
+
+
+@pytest.fixture(scope="session")
+def newer_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for --find-links: an empty, newer wheel of every package that another asks for with an extra."""
+    folder = tmp_path_factory.mktemp("newer")
+    for name in {asked for _, asked, _ in asked_with_extras()}:
+        write_empty_wheel(folder, name)
+    return folder
+
+
+def write_empty_wheel(folder: Path, name: str) -> None:
+    stem = f"{name.replace('-', '_')}-{NEWER}"
+    with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as wheel:
+        info = f"{stem}.dist-info"
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {NEWER}\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_keeps_the_extras_that_its_packages_ask_for(lock: str) -> None:
+    """An older pip takes ``name[extra]`` for a package that the lock does not have, and then the newest of it."""
+    extras = locked(lock)
+    missing = [
+        f"{asking} asks for {asked}[{','.join(sorted(wanted))}]"
+        for asking, asked, wanted in asked_with_extras()
+        if asking in extras and asked in extras and not wanted <= extras[asked]
+    ]
+    assert missing == []
+
+
+def test_some_package_asks_for_another_with_an_extra() -> None:
+    """Without one, the tests above and below would show nothing."""
+    assert ("coverage", {"toml"}) in [(asked, extras) for _, asked, extras in asked_with_extras()]
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_installs_beside_newer_releases(lock: str, newer_index: Path, tmp_path: Path) -> None:
+    """By a new venv's own pip, as the README's commands and the image's build do."""
+    venv.create(tmp_path / "venv", with_pip=True)
+    command = [tmp_path / "venv" / "bin" / "python", "-m", "pip", "install", *INSTALL_FLAGS, "--require-hashes"]
+    ended = subprocess.run(
+        [*command, "--find-links", newer_index, "--requirement", ROOT / lock],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    report = json.loads(ended.stdout)["install"]
+    versions = {normalize(item["metadata"]["name"]): item["metadata"]["version"] for item in report}
+    assert NEWER not in versions.values()
+    assert versions.keys() <= locked(lock).keys()
+    assert {"litestar", "onnxruntime", "uvicorn"} <= versions.keys()
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_names_no_registry_and_carries_hashes(lock: str) -> None:
+    text = (ROOT / lock).read_text()
+    assert "://" not in text
+    requirements = re.findall(r"^[a-z].*$", text, re.MULTILINE)
+    assert requirements
+    assert all(line.endswith("\\") for line in requirements), "every requirement goes on to its hashes"
+
+
+def test_each_lock_is_a_part_of_the_next() -> None:
+    servers, main_jobs, whole = (
+        set(re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(\S+)", (ROOT / lock).read_text(), re.MULTILINE))
+        for lock in ("server/requirements.lock", "requirements.lock", "tests/requirements.lock")
+    )
+    assert servers < main_jobs < whole
+
+
+def test_the_first_command_installs_no_tool_of_the_tests() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    tools = {normalize(Requirement(requirement).name) for requirement in extras["dev"]}
+    # The main job needs these two as well: litestar asks for the one, bundles for the other without its schemas.
+    assert tools & locked("requirements.lock").keys() == {"httpx", "cyclonedx-python-lib"}

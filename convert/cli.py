@@ -13,17 +13,17 @@ from pathlib import Path
 import attrs
 from tqdm import tqdm
 
-from convert.candidate import Candidate, make_candidate
-from convert.contest import contend, find_fastest
 from convert.errors import ConvertError
-from convert.gates import check_gates
-from convert.limits import NAMES, SECTION, read_limits
 from convert.places import add_models_dir
-from convert.publish import Publication, check_name, newest_number, publish
+from convert.publishing.candidate import Candidate, make_candidate
+from convert.publishing.gates import check_gates
+from convert.publishing.limits import NAMES, SECTION, read_limits
+from convert.publishing.publish import Publication, check_name, newest_number, publish
+from convert.publishing.selection import contend, find_fastest
+from convert.publishing.tables import tell, tell_contenders, tell_gates
 from convert.report.report import make_report
-from convert.tell import tell, tell_contenders, tell_gates
+from server.contract.manifest import RunFacts
 from server.errors import CorollaError
-from server.manifest import RunFacts
 from training.errors import TrainingError
 from training.places import add_data_dir
 from training.runlog import SCORES, Run, RunLog

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from server.errors import NoSoundVersionError, SettingsError
-from server.plan import read_plan
+from server.host.sizing import read_plan
 from server.process import configure, serve, serve_by_workers
 from server.settings import Settings, read_settings
 

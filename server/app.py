@@ -9,22 +9,22 @@ from litestar import Litestar, Request, Response
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from server.access_log import AccessLog
-from server.catalog import load_catalog
-from server.decoding import Decoding
-from server.desk import Desk, open_desk
-from server.exchange import Exchange
-from server.guard import WATCH
-from server.host import read_resident_bytes
-from server.lane import HOT_ROUTES, HotRoute, HotRoutes
-from server.metrics import Metrics
-from server.pages import Readiness, make_page_routes
-from server.plan import Plan, explain
-from server.replies import reply_to
-from server.routes import make_predict_routes
+from server.api.lane import HOT_ROUTES, HotRoute, HotRoutes
+from server.api.pages import Readiness, make_page_routes
+from server.api.predict import make_predict_routes
+from server.api.service import Desk, open_desk
+from server.host.cgroup import read_resident_bytes
+from server.host.memory import choose_body_bytes, left_bytes
+from server.host.sizing import Plan, explain
+from server.models.catalog import load_catalog
 from server.settings import Settings
-from server.sizing import choose_body_bytes, left_bytes
-from server.watch import ConnectionLimits, Watch
+from server.telemetry.access_log import AccessLog
+from server.telemetry.metrics import Metrics
+from server.telemetry.worker_counts import Exchange
+from server.wire.connections import ConnectionLimits, Watch
+from server.wire.limits import WATCH
+from server.wire.offload import Decoding
+from server.wire.replies import reply_to
 
 logger = logging.getLogger(__name__)
 

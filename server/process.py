@@ -22,14 +22,14 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from server import log
+from server.api.lane import Lane
 from server.app import Application, create_app
 from server.errors import NoSoundVersionError
-from server.exchange import Exchange
-from server.guard import Guard
-from server.lane import Lane
-from server.plan import Plan
+from server.host.sizing import Plan
 from server.settings import Settings
+from server.telemetry import log
+from server.telemetry.worker_counts import Exchange
+from server.wire.limits import Guard
 
 logger = logging.getLogger("server")
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import attrs
 
-from server.cost import Mode
+from server.coalescing.cost import Mode
 from server.errors import SettingsError
-from server.trust import TrustedKeys, read_trusted_keys
+from server.models.trust import TrustedKeys, read_trusted_keys
 
 PREFIX = "COROLLA_"
 ANOTHER_ROOMS = frozenset({"COROLLA_DATA_DIR"})

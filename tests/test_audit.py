@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import pytest
 
-from tests.server_process import ROOT, free_port
+from tests.support.server_process import ROOT, free_port
 
 LOCK = f"""good==1.0 \\
     --hash=sha256:{"0" * 64}
@@ -63,7 +63,7 @@ def test_a_known_vulnerability_fails(database: str, tmp_path: Path) -> None:
 
 
 def test_the_locks_can_be_read_and_pass_where_nothing_is_known(database: str, tmp_path: Path) -> None:
-    ended = audit(database, ROOT / "requirements.lock", ROOT / "server/requirements.lock", folder=tmp_path)
+    ended = audit(database, ROOT / "tests/requirements.lock", folder=tmp_path)
     assert ended.returncode == 0
     assert "No known vulnerabilities found" in ended.stderr
     assert {"litestar", "onnxruntime", "scikit-learn", "cryptography", "pytest"} <= Database.asked

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from server.settings import Settings
-from tests.conftest import Workshop
-from tests.server_process import ROOT, serving
+from tests.support.server_process import ROOT, serving
+from tests.support.workshop import Workshop
 
 README = (ROOT / "README.md").read_text()
 

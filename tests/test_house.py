@@ -3,7 +3,7 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -13,29 +13,32 @@ ROOT = Path(__file__).parents[1]
 ROOMS = ("training", "convert", "server")
 MAY_IMPORT = {"training": {"training"}, "server": {"server"}, "convert": {"convert", "training", "server"}}
 
-# From left to right, as the files of `server` may know each other: each its predecessors only.
-SERVER_ORDER = (
-    ("errors", "host", "log", "access_log", "watch", "heads", "exchange", "cork", "feeder", "trust"),
-    ("signature", "headers", "pending", "isolation", "decoding"),
-    ("values",),
-    ("explain", "cells", "sizing"),
-    ("csv_rows",),
-    ("manifest", "session", "codec", "coalescer", "cost"),
-    ("repository", "settings", "metrics"),
-    ("catalog", "replies", "plan"),
-    ("openapi", "desk", "guard"),
-    ("routes", "pages", "lane"),
-    ("app",),
-    ("process",),
-    ("__main__",),
-)
-DOCTOR_ORDER = (
-    ("report", "budget", "errors", "process_tree"),
-    ("hardware", "checkup", "child", "openloop", "text", "advice"),
-    ("rise", "verdict"),
-    ("examination",),
-    ("cli",),
-)
+# The floors of a room, from the lowest up: a package or file imports from its own package and from lower floors only.
+FLOORS = {
+    "server": (
+        {"errors"},
+        {"contract", "coalescing", "wire"},
+        {"codec", "telemetry"},
+        {"models"},
+        {"settings"},
+        {"host"},
+        {"api"},
+        {"app", "doctor"},
+        {"process"},
+        {"__main__"},
+    ),
+    "convert": (
+        {"errors", "places", "staging"},
+        {"converters", "bundle"},
+        {"compile"},
+        {"parity"},
+        {"publishing"},
+        {"report"},
+        {"cli"},
+        {"__main__"},
+    ),
+}
+ERRORS_ALONE = ("contract", "coalescing", "wire")
 NEVER_LOADED = ("sklearn", "pandas", "skl2onnx", "onnx", "joblib", "skops", "scipy", "training", "convert")
 
 
@@ -54,6 +57,17 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+def package_of(path: Path) -> str:
+    """Names the package or file of a room that a file belongs to."""
+    return path.relative_to(ROOT).parts[1].removesuffix(".py")
+
+
+def packages_known_to(path: Path, room: str) -> set[str]:
+    """Names the other packages and files of a room that a file of it imports."""
+    known = {name.split(".")[1] for name in imports(path) if name.startswith(f"{room}.")}
+    return known - {package_of(path)}
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_imports_no_room_but_those_its_arrows_name(room: str) -> None:
     for path in modules(room):
@@ -68,21 +82,19 @@ def test_inside_a_room_no_import_leads_back(room: str) -> None:
     assert set(TopologicalSorter(known).static_order()) == files.keys()
 
 
-@pytest.mark.parametrize(("package", "order"), [("server", SERVER_ORDER), ("server.doctor", DOCTOR_ORDER)])
-def test_inside_a_package_of_the_server_imports_go_one_way(package: str, order: Sequence[Sequence[str]]) -> None:
-    place = {name: step for step, names in enumerate(order) for name in names}
-    files = [path for path in ROOT.joinpath(*package.split(".")).glob("*.py") if path.name != "__init__.py"]
-    assert set(place) == {path.stem for path in files}
-    for path in files:
-        known = {name.removeprefix(f"{package}.").split(".")[0] for name in imports(path) if name.startswith(package)}
-        assert all(place[name] < place[path.stem] for name in known & set(place)), path
+@pytest.mark.parametrize("room", FLOORS)
+def test_inside_a_room_packages_import_from_lower_floors_only(room: str) -> None:
+    floor_of = {package: number for number, packages in enumerate(FLOORS[room]) for package in packages}
+    assert floor_of.keys() == {package_of(path) for path in modules(room)}
+    for path in modules(room):
+        for package in packages_known_to(path, room):
+            assert floor_of[package] < floor_of[package_of(path)], f"{path} imports {room}.{package}"
 
 
-def test_the_coalescer_and_its_parts_know_errors_alone() -> None:
-    parts = {"coalescer", "isolation", "pending"}
-    for part in parts:
-        known = {name.split(".")[1] for name in imports(ROOT / "server" / f"{part}.py") if name.startswith("server.")}
-        assert known <= parts | {"errors"}, part
+@pytest.mark.parametrize("package", ERRORS_ALONE)
+def test_a_package_of_the_server_knows_errors_alone(package: str) -> None:
+    for path in modules(f"server/{package}"):
+        assert packages_known_to(path, "server") <= {"errors"}, path
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -93,8 +105,9 @@ def test_the_inits_stay_empty(room: str) -> None:
 
 def test_what_serves_knows_nothing_of_the_doctor() -> None:
     """Its command may ask for it by name; no server has it in memory."""
-    for path in (ROOT / "server").glob("*.py"):
-        assert path.name == "__main__.py" or not any(name.startswith("server.doctor") for name in imports(path)), path
+    for path in modules("server"):
+        if package_of(path) not in {"doctor", "__main__"}:
+            assert "doctor" not in packages_known_to(path, "server"), path
     script = "import sys, server.__main__; print(*(name for name in sys.modules if name.startswith('server.doctor')))"
     shown = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout == "\n"

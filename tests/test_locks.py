@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.server_process import ROOT
+from tests.support.server_process import ROOT
 
 LOCKS = ("requirements.lock", "server/requirements.lock", "tests/requirements.lock")
 NEWER = "9999.0"
@@ -93,13 +93,9 @@ def test_some_package_asks_for_another_with_an_extra() -> None:
 def test_a_lock_installs_beside_newer_releases(lock: str, newer_index: Path, tmp_path: Path) -> None:
     """By a new venv's own pip, as the README's commands and the image's build do."""
     venv.create(tmp_path / "venv", with_pip=True)
-    command = [tmp_path / "venv" / "bin" / "python", "-m", "pip", "install", *INSTALL_FLAGS, "--require-hashes"]
-    ended = subprocess.run(
-        [*command, "--find-links", newer_index, "--requirement", ROOT / lock],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    pip = [str(tmp_path / "venv" / "bin" / "python"), "-m", "pip", "install", *INSTALL_FLAGS, "--require-hashes"]
+    beside = ["--find-links", str(newer_index), "--requirement", str(ROOT / lock)]
+    ended = subprocess.run([*pip, *beside], check=True, capture_output=True, text=True)
     report = json.loads(ended.stdout)["install"]
     versions = {normalize(item["metadata"]["name"]): item["metadata"]["version"] for item in report}
     assert NEWER not in versions.values()

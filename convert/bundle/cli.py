@@ -15,7 +15,7 @@ from convert.bundle.opening import open_bundle
 from convert.errors import BundleError
 from convert.places import add_models_dir
 from server.errors import CorollaError
-from server.trust import read_trusted_keys
+from server.models.trust import read_trusted_keys
 
 REFUSED = 1
 

@@ -16,7 +16,7 @@ from convert.bundle.podman import load_image, tag_image
 from convert.bundle.sums import IMAGE_FILE, SBOM_FILE, VersionKey, split_name
 from convert.errors import BundleError
 from convert.staging import STAGING, locked
-from server.catalog import load_model
+from server.models.catalog import load_model
 from training.durable import sync_folder
 
 

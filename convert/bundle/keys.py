@@ -1,6 +1,6 @@
 """A file with a private key -> signatures (Ed25519), and a new pair of keys; the only importer of cryptography.
 
-Where bundles are only loaded, neither is needed: `server.trust` verifies.
+Where bundles are only loaded, neither is needed: `server.models.trust` verifies.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from convert.errors import BundleError
-from server.trust import TrustedKeys
+from server.models.trust import TrustedKeys
 
 
 @attrs.frozen

@@ -15,7 +15,7 @@ import attrs
 from convert.bundle.archive import Member, read_content, read_member
 from convert.bundle.sums import SUMS_FILE, SUMS_SIGNED_FILE, Sums
 from convert.errors import BundleError
-from server.trust import SIGNED_BYTES, TrustedKeys
+from server.models.trust import SIGNED_BYTES, TrustedKeys
 
 MAX_SUMS_BYTES = 1 << 20
 """So much is read before a signature says that it may be: some 8,000 files."""

@@ -12,8 +12,8 @@ from cyclonedx.model.license import License
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
-from server.manifest import Manifest
-from server.repository import MODEL_FILE
+from server.contract.manifest import Manifest
+from server.models.repository import MODEL_FILE
 
 _LOCKED = re.compile(r"^([a-z0-9-]+)==([^\s;]+).*\\\n((?:    --hash=.*\n?)+)", re.MULTILINE)
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")

@@ -6,8 +6,8 @@ from convert.bundle.keys import SigningKey
 from convert.bundle.sums import VersionKey
 from convert.errors import BundleError
 from convert.staging import STAGING, locked
-from server.catalog import load_model
-from server.repository import MANIFEST_FILE, SIGNED_FILE, list_versions
+from server.models.catalog import load_model
+from server.models.repository import MANIFEST_FILE, SIGNED_FILE, list_versions
 from training.durable import sync_folder, write_file
 
 

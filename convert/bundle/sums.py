@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import attrs
 
 from convert.errors import BundleError
-from server.manifest import name_fault
-from server.repository import is_version_name
+from server.contract.manifest import name_fault
+from server.models.repository import is_version_name
 
 SUMS_FILE = "SHA256SUMS"
 SUMS_SIGNED_FILE = "SHA256SUMS.sig"

@@ -1,6 +1,6 @@
 """Target -> the classes that plots tell apart, each with its colour; knows nothing of figures."""
 
-from server.signature import Label
+from server.contract.signature import Label
 from training.dataset import Dataset
 
 COLOURS = (

@@ -10,13 +10,13 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from convert.candidate import make_candidate
 from convert.errors import ConvertError
 from convert.places import add_models_dir
+from convert.publishing.candidate import make_candidate
 from convert.report.published import find_published
 from convert.report.report import make_report
 from server.errors import CorollaError
-from server.repository import REPORT_FILE
+from server.models.repository import REPORT_FILE
 from training.artifacts import load_artifacts
 from training.durable import sync_folder, write_file
 from training.errors import TrainingError

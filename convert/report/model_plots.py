@@ -19,7 +19,7 @@ from sklearn.metrics import ConfusionMatrixDisplay, PredictionErrorDisplay, RocC
 from convert.report.figures import ACCENT, CONTRAST, INK, Plot, draw_axes, short
 from convert.report.importance import Importance
 from convert.report.timing import Pace
-from server.signature import Label
+from server.contract.signature import Label
 
 MAX_MATRIX_CLASSES, MAX_IMPORTANCES = 20, 20
 MANY_ROWS = 500

@@ -9,14 +9,14 @@ from pathlib import Path
 import attrs
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from convert.ladder import Climb
+from convert.publishing.precision import Climb
 from convert.report.candidates import Candidate
 from convert.report.columns import ColumnFacts
 from convert.report.figures import Plot
 from convert.report.importance import Importance
 from convert.report.timing import Pace
-from server.signature import Answer, Label
-from server.values import MAX_WHOLE
+from server.contract.signature import Answer, Label
+from server.contract.values import MAX_WHOLE
 from training.runlog import Run
 
 _TEMPLATE = "page.html"

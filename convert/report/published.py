@@ -6,13 +6,13 @@ from pathlib import Path
 import attrs
 import msgspec
 
-from convert.export import Compiled
-from convert.ladder import Climb, Rung
-from convert.parity import Certificate, Proof
-from convert.publish import CERTIFICATE_FILE
+from convert.compile.export import Compiled
+from convert.parity.proof import Certificate, Proof
+from convert.publishing.precision import Climb, Rung
+from convert.publishing.publish import CERTIFICATE_FILE
+from server.contract.manifest import RunFacts
 from server.errors import RefusedError
-from server.manifest import RunFacts
-from server.repository import Package, list_versions, read_package
+from server.models.repository import Package, list_versions, read_package
 from training.runlog import Run
 
 

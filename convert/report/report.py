@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from convert.ladder import Climb
+from convert.publishing.precision import Climb
 from convert.report.candidate_plots import draw_candidates
 from convert.report.candidates import find_candidates
 from convert.report.classes import colour_classes
@@ -26,8 +26,8 @@ from convert.report.model_plots import (
 from convert.report.page import Page, render
 from convert.report.table_plots import draw_features, draw_pairs, draw_target
 from convert.report.timing import measure_paces
-from server.session import Session
-from server.signature import Label
+from server.contract.signature import Label
+from server.models.session import Session
 from training.artifacts import Artifacts
 from training.dataset import Task
 from training.runlog import Run

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from convert.report.classes import COLOURS
 from convert.report.figures import ACCENT, INK, REST, Plot, draw, draw_axes, short
-from server.signature import Label
+from server.contract.signature import Label
 from training.columns import MAX_WHOLE, Column
 from training.dataset import Dataset
 

@@ -8,9 +8,9 @@ import attrs
 import numpy as np
 import pandas as pd
 
-from convert.answers import ask_session, to_rows
-from server.session import Session
-from server.signature import Signature
+from convert.parity.answers import ask_session, to_rows
+from server.contract.signature import Signature
+from server.models.session import Session
 from training.estimators import Estimator
 
 SIZES = tuple(2**power for power in range(11))

@@ -3,17 +3,17 @@
 import functools
 from pathlib import Path
 
-from server.catalog import Model, Refusal, load_model, load_newest
-from server.codec import Codec
-from server.desk import open_desk
+from server.api.service import open_desk
+from server.codec.json_rows import Codec
+from server.contract.manifest import Manifest
 from server.doctor.report import Refused, Replay, Served
 from server.errors import CorollaError
-from server.host import read_resident_bytes
-from server.manifest import Manifest
-from server.repository import MODEL_FILE, list_versions, read_package
-from server.session import Session
+from server.host.cgroup import read_resident_bytes
+from server.models.catalog import Model, Refusal, load_model, load_newest
+from server.models.repository import MODEL_FILE, list_versions, read_package
+from server.models.session import Session
+from server.models.trust import TrustedKeys
 from server.settings import Settings
-from server.trust import TrustedKeys
 
 
 class Ward:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from server.catalog import Model
 from server.doctor.budget import Budget
 from server.doctor.checkup import Ward
 from server.doctor.child import Child, serving
@@ -10,10 +9,11 @@ from server.doctor.errors import NotServingError
 from server.doctor.hardware import read_host
 from server.doctor.report import FORMAT, Load, Memory, Report, Served, Sizing
 from server.doctor.rise import choose_first_rate, make_questions, rise
-from server.host import read_peak_bytes, read_resident_bytes, read_used_bytes
-from server.plan import Plan, explain, read_plan
+from server.host.cgroup import read_peak_bytes, read_resident_bytes, read_used_bytes
+from server.host.memory import choose_body_bytes, left_bytes
+from server.host.sizing import Plan, explain, read_plan
+from server.models.catalog import Model
 from server.settings import Settings
-from server.sizing import choose_body_bytes, left_bytes
 
 
 def examine(settings: Settings, flags: Sequence[str], budget: Budget) -> Report:

@@ -5,8 +5,8 @@ import platform
 from pathlib import Path
 
 from server.doctor.report import Host
-from server.host import CGROUP, Cores, read_memory_bytes
-from server.session import read_runtime
+from server.host.cgroup import CGROUP, Cores, read_memory_bytes
+from server.models.session import read_runtime
 
 CPU_INFO = Path("/proc/cpuinfo")
 FEATURES = (

@@ -4,12 +4,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
-from server.catalog import Model
+from server.contract.signature import Answer
 from server.doctor.child import Child
 from server.doctor.openloop import OpenLoop, Outcome, Question
 from server.doctor.report import Step
-from server.host import read_throttled_s
-from server.signature import Answer
+from server.host.cgroup import read_throttled_s
+from server.models.catalog import Model
 
 STEP_S = 1.0
 WARM_UP_S = 0.3

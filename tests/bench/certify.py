@@ -18,10 +18,10 @@ from sklearn import datasets
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from convert.answers import to_rows
-from convert.candidate import Candidate, make_candidate
 from convert.errors import ConvertError
-from server.session import Session
+from convert.parity.answers import to_rows
+from convert.publishing.candidate import Candidate, make_candidate
+from server.models.session import Session
 from tests.bench.report import REPORTS
 from training.dataset import Dataset, read_dataset
 from training.estimators import ESTIMATORS, choose_estimator

@@ -32,7 +32,7 @@ def publish(name: str) -> Published:
     """Trains and publishes a model on Iris, or finds it where that was done before, and can be served today."""
     import convert.cli  # noqa: PLC0415  they load scikit-learn, which need not stay in memory where all is found
     import training.cli  # noqa: PLC0415
-    from convert.gates import find_served  # noqa: PLC0415
+    from convert.publishing.gates import find_served  # noqa: PLC0415
 
     folder = CACHE / name
     data_dir, models_dir = folder / "data", folder / "models"

@@ -13,13 +13,13 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from server.manifest import Manifest
-from server.repository import MANIFEST_FILE
+from server.contract.manifest import Manifest
+from server.models.repository import MANIFEST_FILE
 from tests.bench import load
 from tests.bench.models import Published
 from tests.bench.openloop import Offered, OpenLoop, percentile
 from tests.bench.targets import COROLLA, NO_LANE, Target, start
-from tests.slow_model import publish_slow_model
+from tests.support.slow_model import publish_slow_model
 
 TIMES = (1, 2, 5, 10)
 OVERLOAD_S = 30

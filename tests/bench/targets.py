@@ -16,8 +16,8 @@ import attrs
 import psutil
 
 from tests.bench.models import CACHE, ROOT, Published
-from tests.conftest import IRIS_ROW
-from tests.server_process import free_port, wait_for
+from tests.support.server_process import free_port, wait_for
+from tests.support.workshop import IRIS_ROW
 
 HERE = Path(__file__).parent
 STOP_S = 20

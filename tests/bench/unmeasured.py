@@ -5,10 +5,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from server import coalescer, isolation, lane
 from server.__main__ import main
-from server.metrics import ModelMetrics
-from server.pending import BatchReport
+from server.api import lane
+from server.coalescing import coalescer, isolation
+from server.coalescing.pending import BatchReport
+from server.telemetry.metrics import ModelMetrics
 
 
 class StoppedClock:

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from server.signature import Label, Signature
-from tests.server_process import ServerProcess
+from server.contract.signature import Label, Signature
+from tests.support.server_process import ServerProcess
 
 CLIENTS = 64
 BOUND_S = 60

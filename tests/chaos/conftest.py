@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.chaos.good_client import BODY_LIMIT, FLAGS, check_sound, count_descriptors
-from tests.conftest import Workshop
-from tests.server_process import ServerProcess, serving, wait_for
+from tests.support.server_process import ServerProcess, serving, wait_for
+from tests.support.workshop import Workshop
 
 
 @pytest.fixture(params=FLAGS)

@@ -9,8 +9,8 @@ from pathlib import Path
 import attrs
 import psutil
 
-from tests.e2e.test_wire import Wire, post, wire_to
-from tests.server_process import ServerProcess
+from tests.support.server_process import ServerProcess
+from tests.support.wire import Wire, post, wire_to
 
 FLAGS = {"lane": (), "no-lane": ("--no-lane",)}
 BODY_LIMIT = 1_048_575  # not the default, so that the flag is seen to count

@@ -20,8 +20,8 @@ from tests.chaos.good_client import (
     good_client_of,
     in_chunks,
 )
-from tests.e2e.test_wire import FORGED, post, wire_to
-from tests.server_process import ServerProcess
+from tests.support.server_process import ServerProcess
+from tests.support.wire import FORGED, post, wire_to
 
 FLOOD_BYTES = 64 * MEBIBYTE
 

@@ -27,9 +27,9 @@ from tests.chaos.clients import (
     post_rows,
     until,
 )
-from tests.conftest import Workshop
-from tests.server_process import ServerProcess, serving, wait_for
-from tests.slow_model import publish_slow_model
+from tests.support.server_process import ServerProcess, serving, wait_for
+from tests.support.slow_model import publish_slow_model
+from tests.support.workshop import Workshop
 
 WITHIN_S = {"slow": 0.06, "iris": 0.004}
 """Within what time a client goes away, by model: some batches of the one, some answers of the other."""

@@ -11,10 +11,10 @@ import httpx
 import psutil
 import pytest
 
-from tests.conftest import IRIS_ROW, Workshop
-from tests.e2e.test_workers import workers_of
-from tests.server_process import ServerProcess, serving, wait_for
-from tests.slow_model import publish_slow_model
+from tests.support.server_process import ServerProcess, serving, wait_for, workers_of
+from tests.support.slow_model import publish_slow_model
+from tests.support.wire import read_all
+from tests.support.workshop import IRIS_ROW, Workshop
 
 IN_FLIGHT = 200
 TIMES = 20
@@ -35,11 +35,6 @@ def slow_models(iris_workshop: Workshop, tmp_path_factory: pytest.TempPathFactor
     models_dir = tmp_path_factory.mktemp("drain")
     publish_slow_model(models_dir, iris_workshop.manifest())
     return models_dir
-
-
-def read_all(connection: socket.socket) -> bytes:
-    """Reads until the server closes."""
-    return b"".join(iter(lambda: connection.recv(65_536), b""))
 
 
 @pytest.mark.parametrize("flags", [(), ("--no-lane",)], ids=["lane", "no-lane"])

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from server.signature import Label, Signature
+from server.contract.signature import Label, Signature
 from tests.chaos.clients import (
     BOTH_WAYS,
     PATIENT,
@@ -23,9 +23,9 @@ from tests.chaos.clients import (
     labels_or_status,
     post_rows,
 )
-from tests.conftest import Workshop
-from tests.marked_model import MARK, publish_marked_model
-from tests.server_process import serving
+from tests.support.marked_model import MARK, publish_marked_model
+from tests.support.server_process import serving
+from tests.support.workshop import Workshop
 from training.artifacts import load_artifacts
 from training.estimators import Estimator
 from training.runlog import RunLog

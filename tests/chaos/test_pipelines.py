@@ -12,8 +12,8 @@ from tests.chaos.good_client import (
     answer,
     good_client_of,
 )
-from tests.e2e.test_wire import BODY, Wire, post, wire_to
-from tests.server_process import ServerProcess
+from tests.support.server_process import ServerProcess
+from tests.support.wire import BODY, Wire, post, wire_to
 
 ROWS = b"[%s]" % b",".join(FLOWERS)
 ASKED = (

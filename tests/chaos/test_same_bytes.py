@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import Workshop
-from tests.e2e.test_wire import BODY, WAIT_S, post
-from tests.server_process import ServerProcess, serving
+from tests.support.server_process import ServerProcess, serving
+from tests.support.wire import BODY, WAIT_S, post
+from tests.support.workshop import Workshop
 
 EXAMPLES = 5_000
 """For inline and worker each; on the worker an answer takes longer, and more comes before it."""

@@ -12,9 +12,9 @@ import attrs
 import pytest
 
 from tests.chaos.good_client import BLANK_LINE, FLAGS, HEALTH, GoodClient, Memory, check_sound, count_descriptors
-from tests.conftest import Workshop
-from tests.e2e.test_wire import post
-from tests.server_process import serving, wait_for
+from tests.support.server_process import serving, wait_for
+from tests.support.wire import post
+from tests.support.workshop import Workshop
 
 
 @attrs.frozen

@@ -19,9 +19,9 @@ from tests.chaos.clients import (
     post_rows,
     until,
 )
-from tests.conftest import IRIS_ROW, Workshop
-from tests.server_process import ServerProcess, serving, wait_for
-from tests.slow_model import publish_slow_model
+from tests.support.server_process import ServerProcess, serving, wait_for
+from tests.support.slow_model import publish_slow_model
+from tests.support.workshop import IRIS_ROW, Workshop
 
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
 

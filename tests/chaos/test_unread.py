@@ -5,8 +5,8 @@ import time
 from contextlib import suppress
 
 from tests.chaos.good_client import HEALTH, MEBIBYTE, TINY, Memory, good_client_of
-from tests.e2e.test_wire import post, wire_to
-from tests.server_process import ServerProcess
+from tests.support.server_process import ServerProcess
+from tests.support.wire import post, wire_to
 
 
 def never_read(port: int, request: bytes, size: int) -> socket.socket:

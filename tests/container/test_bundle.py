@@ -16,9 +16,9 @@ from convert.bundle.installing import install_image
 from convert.bundle.keys import read_signing_key
 from convert.bundle.opening import open_bundle
 from convert.errors import BundleError
-from tests.conftest import Workshop
 from tests.container.test_image import run
-from tests.container_process import podman, serving_in_container
+from tests.support.container_process import podman, serving_in_container
+from tests.support.workshop import Workshop
 
 LIST_PACKAGES = "import importlib.metadata as m; print(*(f'{d.name}=={d.version}' for d in m.distributions()))"
 

@@ -1,6 +1,6 @@
 """What is in the image: the server, what it loads, and little else."""
 
-from tests.container_process import podman
+from tests.support.container_process import podman
 
 MAX_BYTES = 105 * 10**6
 LIST_PACKAGES = "import importlib.metadata as m; print(*(d.name for d in m.distributions()))"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.container_process import JUST
-from tests.server_process import ROOT
+from tests.support.container_process import JUST
+from tests.support.server_process import ROOT
 
 UV = Path(sys.executable).with_name("uv")
 LOCKS = ("tests/requirements.lock", "requirements.lock", "server/requirements.lock")

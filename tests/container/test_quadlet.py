@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.container_process import JUST, podman, sealed_flags
-from tests.server_process import ROOT
+from tests.support.container_process import JUST, podman, sealed_flags
+from tests.support.server_process import ROOT
 
 GENERATE = """
 cd /tmp && apt-get update -qq >/dev/null && apt-get download -qq podman 2>/dev/null && dpkg -x podman_*.deb podman

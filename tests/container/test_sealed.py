@@ -13,12 +13,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.chaos.test_drain import read_all
-from tests.conftest import IRIS_ROW, Workshop
-from tests.container_process import podman, sealed_flags, serving_in_container
-from tests.e2e.test_wire import ANSWER, BODY, post
-from tests.server_process import ServerProcess, wait_for
-from tests.slow_model import publish_slow_model
+from tests.support.container_process import podman, sealed_flags, serving_in_container
+from tests.support.server_process import ServerProcess, wait_for
+from tests.support.slow_model import publish_slow_model
+from tests.support.wire import ANSWER, BODY, post, read_all
+from tests.support.workshop import IRIS_ROW, Workshop
 
 IN_FLIGHT = 100
 WAIT_S = 60

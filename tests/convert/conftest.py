@@ -5,15 +5,15 @@ from pathlib import Path
 import attrs
 import pytest
 
-from convert.export import Compiled
-from convert.ladder import Rung
-from convert.parity import Proof, prove
-from convert.publish import Publication
-from convert.questions import Questions
-from server.repository import MODEL_FILE
-from server.session import Session
-from tests.conftest import IRIS_CSV, Workshop
-from tests.convert.tables import Specimen, make_specimen, mixed_table, questions_of
+from convert.compile.export import Compiled
+from convert.parity.probes import Questions
+from convert.parity.proof import Proof, prove
+from convert.publishing.precision import Rung
+from convert.publishing.publish import Publication
+from server.models.repository import MODEL_FILE
+from server.models.session import Session
+from tests.support.tables import Specimen, make_specimen, mixed_table, questions_of
+from tests.support.workshop import IRIS_CSV, Workshop
 from training.artifacts import Artifacts, load_artifacts
 from training.cli import main as training_main
 from training.dataset import Dataset
@@ -157,5 +157,5 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 @pytest.fixture
 def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draws a few rows in range, not twenty thousand, and moves as few, where a test is about something else."""
-    monkeypatch.setattr("convert.questions.GENERATED_ROWS", 50)
-    monkeypatch.setattr("convert.parity.NEIGHBOURED_ROWS", 50)
+    monkeypatch.setattr("convert.parity.probes.GENERATED_ROWS", 50)
+    monkeypatch.setattr("convert.parity.proof.NEIGHBOURED_ROWS", 50)

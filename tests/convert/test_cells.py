@@ -8,11 +8,11 @@ import pandas as pd
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from server import cells
+from server.codec import cells
+from server.contract.signature import Type, Value
+from server.contract.values import MAX_TEXT_CHARS, MAX_WHOLE
 from server.errors import InvalidRowError
-from server.signature import Type, Value
-from server.values import MAX_TEXT_CHARS, MAX_WHOLE
-from tests.server.signatures import codec_of, feature
+from tests.support.signatures import MANY_ROWS, codec_of, feature
 from training import columns
 from training.errors import TrainingError
 
@@ -41,7 +41,7 @@ def asked(found: list[str], kind: Type, *, nullable: bool) -> list[Value | None]
     table = io.StringIO()
     csv.writer(table, quoting=csv.QUOTE_ALL).writerows([["x"], *([cell] for cell in found)])
     try:
-        rows = codec_of([feature("x", kind, nullable=nullable)]).decode_csv(table.getvalue().encode())
+        rows = codec_of([feature("x", kind, nullable=nullable)]).decode_csv(table.getvalue().encode(), MANY_ROWS)
     except InvalidRowError:
         return None
     return [None if value == "" or (isinstance(value, float) and math.isnan(value)) else value for (value,) in rows]

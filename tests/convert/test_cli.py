@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from convert.answers import to_rows
 from convert.cli import main
-from convert.publish import CERTIFICATE_FILE
-from server.repository import REPORT_FILE, list_versions, read_package, read_report
-from server.session import Session
-from server.signature import Tensor
-from tests.conftest import IRIS_CSV, Workshop
+from convert.parity.answers import to_rows
+from convert.publishing.publish import CERTIFICATE_FILE
+from server.contract.signature import Tensor
+from server.models.repository import REPORT_FILE, list_versions, read_package, read_report
+from server.models.session import Session
 from tests.convert.conftest import Bench
-from tests.convert.conversions import FEW_ROWS, compile_here, convert, gates_of, published
+from tests.support.conversions import FEW_ROWS, compile_here, convert, gates_of, published
+from tests.support.workshop import IRIS_CSV, Workshop
 from training.artifacts import load_artifacts
 from training.runlog import RunLog
 

@@ -11,13 +11,13 @@ import attrs
 import numpy as np
 import pytest
 
-from convert.export import Compiled, Precision
-from convert.publish import CERTIFICATE_FILE
-from server.catalog import load_catalog
-from server.repository import list_versions
-from tests.conftest import Workshop
+from convert.compile.export import Compiled, Precision
+from convert.publishing.publish import CERTIFICATE_FILE
+from server.models.catalog import load_catalog
+from server.models.repository import list_versions
 from tests.convert.conftest import Bench
-from tests.convert.conversions import CompilerHere, CompilerOfAnother, compile_here, convert, gates_of, published
+from tests.support.conversions import CompilerHere, CompilerOfAnother, compile_here, convert, gates_of, published
+from tests.support.workshop import Workshop
 
 STUMP_MODULE = """
 from sklearn.tree import DecisionTreeClassifier
@@ -117,7 +117,7 @@ def test_as_many_mismatches_as_are_allowed_are_published_and_told_wherever_the_v
     assert record["parity"]["allowed_mismatches"] == mismatches + 1
     assert sum(compared["mismatches"] for compared in record["compared"]) == mismatches
     assert [rung["fault"] is None for rung in record["rungs"]].count(True) == 1
-    with caplog.at_level(logging.INFO, "server.catalog"):
+    with caplog.at_level(logging.INFO, "server.models.catalog"):
         load_catalog(bench.models_dir, threads=1)
     facts: Any = [getattr(record, "facts", None) for record in caplog.records if record.message == "version loaded"]
     assert facts[-1]["accepted_mismatches"] == mismatches

@@ -6,13 +6,13 @@ import attrs
 import pytest
 import skops.io
 
-from convert.comparison import Comparison
-from convert.golden import choose_golden_rows
-from server.manifest import GoldenRow
-from server.repository import list_versions
-from tests.conftest import Workshop
+from convert.parity.comparison import Comparison
+from convert.parity.golden import choose_golden_rows
+from server.contract.manifest import GoldenRow
+from server.models.repository import list_versions
 from tests.convert.conftest import Bench
-from tests.convert.conversions import compile_here, convert
+from tests.support.conversions import compile_here, convert
+from tests.support.workshop import Workshop
 from tests.training.conftest import PLAN
 from training.artifacts import DATASET_FILE, ESTIMATOR_FILE, Artifacts, load_artifacts
 from training.estimators import Estimator
@@ -104,7 +104,7 @@ def test_a_version_that_the_server_would_refuse_is_not_published(
         return (*others, attrs.evolve(first, output="Iris-virginica"))
 
     last: list[int] = []
-    monkeypatch.setattr("convert.parity.choose_golden_rows", choose_wrong_rows)
+    monkeypatch.setattr("convert.parity.proof.choose_golden_rows", choose_wrong_rows)
     assert convert(workshop) == 1
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -123,7 +123,7 @@ def test_an_estimator_that_cannot_answer_its_own_rows_is_refused(
         del left.estimator[-1].coef_
         return left
 
-    monkeypatch.setattr("convert.candidate.load_artifacts", load_and_break)
+    monkeypatch.setattr("convert.publishing.candidate.load_artifacts", load_and_break)
     assert convert(workshop) == 1
     assert capsys.readouterr().err.startswith(
         "refused: float32: the estimator cannot answer its own rows: AttributeError: "

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Workshop
 from tests.convert.conftest import Bench
-from tests.convert.conversions import CompilerOfAnother, compile_here, convert, gates_of, published
+from tests.support.conversions import CompilerOfAnother, compile_here, convert, gates_of, published
+from tests.support.workshop import Workshop
 from training.dataset import Dataset
 from training.estimators import choose_estimator
 from training.runlog import Run

@@ -13,11 +13,12 @@ import pandas as pd
 import pytest
 from threadpoolctl import threadpool_limits
 
-from server.catalog import load_model
-from server.manifest import Manifest
-from server.signature import Answer, Label
+from server.contract.manifest import Manifest
+from server.contract.signature import Answer, Label
+from server.models.catalog import load_model
 from tests.convert.conftest import Bench
-from tests.convert.conversions import compile_here, convert
+from tests.support.conversions import compile_here, convert
+from tests.support.signatures import MANY_ROWS
 from training.artifacts import Artifacts, load_artifacts
 from training.runlog import RunLog
 
@@ -104,7 +105,7 @@ def go(bench: Bench, table: Path, target: str, estimator: str, *options: str) ->
         for row in left.dataset.features.itertuples(index=False)
     ]
     bodies = [json.loads(model.codec.encode_answer(answer, probabilities=True)) for answer in answers]
-    rows = model.codec.decode_csv(without_target(left.dataset.to_csv()))
+    rows = model.codec.decode_csv(without_target(left.dataset.to_csv()), MANY_ROWS)
     return Way(model.manifest, bodies, model.session.run(rows), left)
 
 

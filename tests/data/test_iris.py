@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import IRIS_CSV
+from tests.support.workshop import IRIS_CSV
 
 MAKER = Path(__file__).parents[2] / "data" / "make_iris.py"
 

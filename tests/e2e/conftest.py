@@ -9,12 +9,12 @@ import httpx
 import pytest
 
 import convert.cli
-from server.signature import Label
-from tests.conftest import Workshop
-from tests.container_process import serving_in_container
-from tests.server.typed_model import typed_manifest, typed_model
-from tests.server_process import ServerProcess, serving
-from tests.slow_model import write_version
+from server.contract.signature import Label
+from tests.support.container_process import serving_in_container
+from tests.support.server_process import ServerProcess, serving
+from tests.support.typed_model import typed_manifest, typed_model
+from tests.support.versions import write_version
+from tests.support.workshop import Workshop
 
 TYPED: Mapping[str, tuple[Label, ...]] = {
     "booleans": (False, True),

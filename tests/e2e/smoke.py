@@ -16,8 +16,8 @@ import httpx
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.conftest import IRIS_CSV, IRIS_ROW  # noqa: E402  a script finds its own project first
-from tests.server_process import serving  # noqa: E402
+from tests.support.server_process import serving  # noqa: E402
+from tests.support.workshop import IRIS_CSV, IRIS_ROW  # noqa: E402  a script finds its own project first
 
 EXPECTED = {"output": "Iris-virginica", "model_name": "log_reg_1"}
 

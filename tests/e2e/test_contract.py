@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import IRIS_ROW, Workshop
-from tests.server_process import ServerProcess
+from tests.support.server_process import ServerProcess
+from tests.support.workshop import IRIS_ROW, Workshop
 
 JSON = {"content-type": "application/json"}
 

@@ -10,9 +10,9 @@ from typing import Any
 import psutil
 import pytest
 
-from server.repository import MODEL_FILE
-from tests.conftest import Workshop
-from tests.server_process import ROOT, STOP_S, wait_for
+from server.models.repository import MODEL_FILE
+from tests.support.server_process import ROOT, STOP_S, wait_for
+from tests.support.workshop import Workshop
 
 TIME_S = 60
 TIGHT = "p99_ms=0.001"

@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import IRIS_ROW, Workshop
-from tests.server_process import ServerProcess, serving, wait_for
-from tests.slow_model import publish_slow_model
+from tests.support.server_process import ServerProcess, serving, wait_for
+from tests.support.slow_model import publish_slow_model
+from tests.support.workshop import IRIS_ROW, Workshop
 
 PREDICT = "/slow/predict"
 QUEUE_ROWS = 12

@@ -5,7 +5,7 @@ import re
 import httpx
 import pytest
 
-from tests.conftest import IRIS_ROW
+from tests.support.workshop import IRIS_ROW
 
 PREDICT, ROWS = "/iris/predict", "/iris/predict/rows"
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from server.host import read_cores
-from server.repository import MANIFEST_FILE, MODEL_FILE
-from tests.conftest import IRIS_ROW, Workshop
-from tests.server_process import STOP_S, read_log, serving, start, wait_for
+from server.host.cgroup import read_cores
+from server.models.repository import MANIFEST_FILE, MODEL_FILE
+from tests.support.server_process import STOP_S, read_log, serving, start, wait_for
+from tests.support.workshop import IRIS_ROW, Workshop
 
 CORES = read_cores()
 

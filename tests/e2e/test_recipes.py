@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from server.manifest import Manifest
-from server.repository import list_versions
-from tests.conftest import IRIS_CSV, IRIS_ROW, Workshop
-from tests.server_process import ROOT
+from server.contract.manifest import Manifest
+from server.models.repository import list_versions
+from tests.support.server_process import ROOT
+from tests.support.workshop import IRIS_CSV, IRIS_ROW, Workshop
 
 JUST = Path(sys.executable).with_name("just")
 

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from server.errors import RefusedError
-from server.repository import REPORT_FILE, read_report
-from tests.conftest import IRIS_ROW, Workshop
-from tests.server_process import serving
+from server.models.repository import REPORT_FILE, read_report
+from tests.support.server_process import serving
+from tests.support.workshop import IRIS_ROW, Workshop
 
 
 def test_the_page_of_a_model_is_its_versions_report(workshop: Workshop) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import convert.cli
 import training.cli
-from tests.server_process import serving
+from tests.support.server_process import serving
 from training.artifacts import load_artifacts
 from training.runlog import RunLog
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.server.typed_model import FEATURES, GOLDEN, typed_signature, weigh
-from tests.server_process import ServerProcess
-from tests.slow_model import Fields
+from tests.support.server_process import ServerProcess
+from tests.support.typed_model import FEATURES, GOLDEN, typed_signature, weigh
+from tests.support.versions import Fields
 
 JSON, CSV = {"content-type": "application/json"}, {"content-type": "text/csv"}
 MODELS = {"booleans": (False, True), "wholes": (0, 1), "words": ("no", "yes"), "numbers": ()}

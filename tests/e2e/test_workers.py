@@ -1,6 +1,5 @@
 """Several workers are one server: they share a socket and a count, and none outlives the one that watches over them."""
 
-import re
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -10,18 +9,12 @@ import httpx
 import psutil
 import pytest
 
-from server.repository import MODEL_FILE
-from tests.conftest import IRIS_ROW, Workshop
-from tests.server.typed_model import GOLDEN
-from tests.server_process import STOP_S, ServerProcess, read_log, serving, start, wait_for
+from server.models.repository import MODEL_FILE
+from tests.support.server_process import STOP_S, ServerProcess, read_log, serving, start, wait_for, workers_of
+from tests.support.typed_model import GOLDEN
+from tests.support.workshop import IRIS_ROW, Workshop
 
 WORKERS = 2
-
-
-def workers_of(server: ServerProcess) -> set[int]:
-    """Gives the workers that have begun to serve, by process id."""
-    told = [re.search(r"Started server process \[(\d+)\]", line["message"]) for line in server.log()]
-    return {int(match[1]) for match in told if match}
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.server_process import ServerProcess, serving  # noqa: E402  a script finds its own project first
+from tests.support.server_process import ServerProcess, serving  # noqa: E402  a script finds its own project first
 
 REPORTS = HERE / "reports"
 HEADER = (

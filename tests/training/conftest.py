@@ -10,8 +10,8 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.conftest import IRIS_CSV
-from tests.server_process import wait_for
+from tests.support.server_process import wait_for
+from tests.support.workshop import IRIS_CSV
 from training.dataset import Dataset, read_dataset
 from training.runlog import Plan
 

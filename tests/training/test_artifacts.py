@@ -19,7 +19,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import check_array
 
-from tests.fakes import DiskNotes
+from tests.support.fakes import DiskNotes
 from tests.training.conftest import PLAN, Read
 from training.artifacts import DATASET_FILE, ESTIMATOR_FILE, HELD_OUT_FILE, load_artifacts, save_artifacts
 from training.dataset import Dataset

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import IRIS_CSV
+from tests.support.workshop import IRIS_CSV
 from tests.training.conftest import PLAN
 from training.artifacts import HELD_OUT_FILE
 from training.cli import main

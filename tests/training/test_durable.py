@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes import DiskNotes
+from tests.support.fakes import DiskNotes
 from training.durable import sync_folder, write_file
 
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn.dummy import DummyRegressor
 from sklearn.tree import DecisionTreeClassifier
 
-from tests.fakes import FixedClassifier
+from tests.support.fakes import FixedClassifier
 from training.metrics import ClassifierMetrics, ClassMetrics, RegressorMetrics, evaluate
 
 ROWS = pd.DataFrame({"n": range(5)})

@@ -13,8 +13,8 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.forked import end, fork
-from tests.server_process import wait_for
+from tests.support.forked import end, fork
+from tests.support.server_process import wait_for
 from tests.training.conftest import PLAN
 from training.artifacts import load_artifacts
 from training.dataset import Dataset

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.forked import end, fork
+from tests.support.forked import end, fork
 from tests.training.conftest import PLAN
 from training.errors import TrainingError
 from training.runlog import RunLog, Sums

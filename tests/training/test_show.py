@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.conftest import IRIS_CSV, Workshop
+from tests.support.workshop import IRIS_CSV, Workshop
 from tests.training.conftest import PLAN
 from training.cli import main
 from training.runlog import RunLog

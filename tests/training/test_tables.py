@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import training.cli
-from tests.conftest import IRIS_CSV
-from tests.forked import end, fork
+from tests.support.forked import end, fork
+from tests.support.workshop import IRIS_CSV
 from tests.training.conftest import Read
 from training.dataset import read_dataset
 from training.errors import TrainingError

@@ -20,8 +20,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import training.cli
-from tests.conftest import IRIS_CSV
-from tests.forked import end, fork, fork_with_little_disk
+from tests.support.forked import end, fork, fork_with_little_disk
+from tests.support.workshop import IRIS_CSV
 from tests.training.conftest import SlowTrainer
 from training.artifacts import DATASET_FILE, ESTIMATOR_FILE, load_artifacts, save_artifacts
 from training.dataset import Dataset, read_dataset

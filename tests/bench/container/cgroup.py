@@ -5,7 +5,7 @@ from pathlib import Path
 
 import attrs
 
-from tests.container_process import podman
+from tests.support.container_process import podman
 
 MOUNT = Path("/sys/fs/cgroup")
 

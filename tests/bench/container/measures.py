@@ -16,9 +16,9 @@ from pathlib import Path
 import attrs
 
 from tests.bench.container.cgroup import Cgroup, cgroup_of
-from tests.conftest import IRIS_ROW
-from tests.container_process import podman, serving_in_container
-from tests.server_process import ServerProcess
+from tests.support.container_process import podman, serving_in_container
+from tests.support.server_process import ServerProcess
+from tests.support.workshop import IRIS_ROW
 
 BODY = json.dumps(dict(IRIS_ROW)).encode()
 ANSWER = b'{"output":"Iris-virginica","model_name":"log_reg_1"}'

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from convert.bundle.cli import main
-from tests.conftest import Workshop
 from tests.convert.bundle.journey import Journey, tree
+from tests.support.workshop import Workshop
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from convert.bundle.archive import END, Member
 from convert.bundle.cli import main
 from convert.bundle.keys import SigningKey, read_signing_key
 from convert.bundle.sums import SUMS_FILE, SUMS_SIGNED_FILE
-from tests.conftest import Workshop
+from tests.support.workshop import Workshop
 
 IRIS_FILES = (
     "manifest.json",

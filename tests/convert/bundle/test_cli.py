@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from convert.bundle.cli import main
-from server.repository import list_versions
-from tests.conftest import Workshop
+from server.models.repository import list_versions
 from tests.convert.bundle.journey import Journey
-from tests.server_process import ROOT
+from tests.support.server_process import ROOT
+from tests.support.workshop import Workshop
 
 
 def test_a_host_that_loads_needs_nothing_but_the_servers_dependencies(journey: Journey) -> None:

@@ -15,12 +15,12 @@ from convert.bundle.installing import install_versions
 from convert.bundle.opening import open_bundle
 from convert.bundle.sums import SBOM_FILE
 from convert.errors import BundleError
-from server.catalog import load_catalog
-from server.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, SIGNED_FILE, list_versions
-from tests.conftest import Workshop
+from server.models.catalog import load_catalog
+from server.models.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, SIGNED_FILE, list_versions
 from tests.convert.bundle.journey import IRIS_FILES, Journey, tree
-from tests.fakes import DiskNotes
-from tests.forked import end, fork, fork_with_little_disk
+from tests.support.fakes import DiskNotes
+from tests.support.forked import end, fork, fork_with_little_disk
+from tests.support.workshop import Workshop
 
 
 def test_what_was_packed_is_published_and_served(journey: Journey, workshop: Workshop) -> None:

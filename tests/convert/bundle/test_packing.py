@@ -12,11 +12,11 @@ from convert.bundle.cli import main
 from convert.bundle.packing import write_bundle
 from convert.bundle.sums import SBOM_FILE, SUMS_FILE, SUMS_SIGNED_FILE
 from convert.errors import BundleError
-from server.repository import MANIFEST_FILE, SIGNED_FILE
-from tests.conftest import Workshop
+from server.models.repository import MANIFEST_FILE, SIGNED_FILE
 from tests.convert.bundle.journey import IRIS_FILES, Journey, tree
-from tests.convert.bundle.test_signing import add_version
-from tests.forked import end, fork_with_little_disk
+from tests.support.forked import end, fork_with_little_disk
+from tests.support.versions import add_version
+from tests.support.workshop import Workshop
 
 
 def test_tar_sha256sum_and_openssl_verify_it_by_hand(journey: Journey, tmp_path: Path) -> None:

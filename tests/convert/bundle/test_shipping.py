@@ -21,8 +21,8 @@ from convert.bundle.opening import open_bundle
 from convert.bundle.podman import load_image
 from convert.bundle.shipping import LOCK
 from convert.errors import BundleError
-from tests.conftest import Workshop
-from tests.fakes import StandInPodman
+from tests.support.fakes import StandInPodman
+from tests.support.workshop import Workshop
 
 IMAGE = bytes(range(256)) * 10_000
 STATUS = """Package: bash

@@ -17,11 +17,12 @@ from convert.bundle.keys import SigningKey, make_keys, read_signing_key
 from convert.bundle.signing import sign_newest, sign_version
 from convert.bundle.sums import VersionKey
 from convert.errors import BundleError
-from server.catalog import load_catalog, load_model
 from server.errors import NoSoundVersionError, RefusedError
-from server.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE, SIGNED_FILE
-from tests.conftest import IRIS_ROW, Workshop
-from tests.server_process import STOP_S, read_log, serving, start
+from server.models.catalog import load_catalog, load_model
+from server.models.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE, SIGNED_FILE
+from tests.support.server_process import STOP_S, read_log, serving, start
+from tests.support.versions import add_version
+from tests.support.workshop import IRIS_ROW, Workshop
 
 IRIS_1 = VersionKey("iris", 1)
 
@@ -36,17 +37,6 @@ def signed(workshop: Workshop, key: SigningKey) -> Workshop:
     """The workshop, its version signed."""
     assert sign_version(workshop.models_dir, IRIS_1, key)
     return workshop
-
-
-def add_version(workshop: Workshop, number: int) -> Path:
-    """Publishes the version once more under another number, without a signature."""
-    folder = workshop.models_dir / "iris" / str(number)
-    shutil.copytree(workshop.version_dir, folder)
-    (folder / SIGNED_FILE).unlink(missing_ok=True)
-    manifest = (folder / MANIFEST_FILE).read_bytes().replace(b'"version": 1,', b'"version": %d,' % number)
-    (folder / MANIFEST_FILE).write_bytes(manifest)
-    (folder / MANIFEST_SUM_FILE).write_text(f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST_FILE}\n")
-    return folder
 
 
 def test_a_signed_version_is_loaded_by_those_who_trust_the_key(signed: Workshop, key: SigningKey) -> None:

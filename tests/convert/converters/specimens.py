@@ -24,7 +24,7 @@ from sklearn.ensemble import (
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
 
 from convert.converters.register import register_converters
-from convert.thresholds import around, visited_branches
+from convert.parity.branches import around, visited_branches
 
 Table = npt.NDArray[np.float64]
 TYPES = {np.float32: FloatTensorType, np.float64: DoubleTensorType}

@@ -15,11 +15,11 @@ from sklearn.ensemble import (
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 
-from convert.answers import to_rows
-from convert.export import export
-from server.session import Session
+from convert.compile.export import export
+from convert.parity.answers import to_rows
+from server.models.session import Session
 from tests.convert.converters.specimens import rows_at_thresholds
-from tests.convert.tables import make_table
+from tests.support.tables import make_table
 
 KNOWN, TARGET = load_breast_cancer(return_X_y=True, as_frame=True)
 

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from convert.export import export
-from convert.ladder import Climb, climb
-from convert.parity import prove
-from convert.questions import Questions
+from convert.compile.export import export
+from convert.parity.probes import Questions
+from convert.parity.proof import prove
+from convert.publishing.precision import Climb, climb
 from convert.report.page import Page, render
 from convert.report.report import gather
 from training.artifacts import Artifacts, load_artifacts

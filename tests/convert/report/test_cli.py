@@ -8,12 +8,12 @@ from pathlib import Path
 import attrs
 import pytest
 
-from convert.publish import CERTIFICATE_FILE
+from convert.publishing.publish import CERTIFICATE_FILE
 from convert.report.cli import main
 from convert.report.published import find_published
-from server.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE
-from tests.conftest import Workshop
+from server.models.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE
 from tests.convert.conftest import Bench
+from tests.support.workshop import Workshop
 from training.runlog import RunLog
 
 

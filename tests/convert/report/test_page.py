@@ -7,7 +7,7 @@ import attrs
 import pandas as pd
 import pytest
 
-from convert.parity import Proof
+from convert.parity.proof import Proof
 from convert.report.candidates import find_candidates
 from convert.report.columns import find_doubts
 from convert.report.figures import short

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from server.catalog import Model, load_catalog
 from server.doctor.child import Child, serving
-from tests.conftest import Workshop
+from server.models.catalog import Model, load_catalog
+from tests.support.workshop import Workshop
 
 
 @pytest.fixture(scope="session")

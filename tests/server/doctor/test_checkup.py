@@ -6,13 +6,13 @@ from pathlib import Path
 import attrs
 import pytest
 
+from server.contract.manifest import GoldenRow
 from server.doctor.checkup import Ward, replay
-from server.manifest import GoldenRow
-from server.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE
-from server.session import Session
+from server.models.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE
+from server.models.session import Session
 from server.settings import Settings
-from tests.conftest import Workshop
-from tests.fakes import AlteredSession
+from tests.support.fakes import AlteredSession
+from tests.support.workshop import Workshop
 
 FREE_BYTES = 10**9
 

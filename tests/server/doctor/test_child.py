@@ -13,8 +13,8 @@ import pytest
 from server.doctor import child as child_module
 from server.doctor.child import serving
 from server.doctor.errors import NotServingError
-from tests.conftest import Workshop
-from tests.server_process import STOP_S
+from tests.support.server_process import STOP_S
+from tests.support.workshop import Workshop
 
 DEAF = (
     "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('no JSON', flush=True)\n"

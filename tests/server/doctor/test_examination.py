@@ -5,7 +5,7 @@ from pathlib import Path
 from server.doctor.budget import Budget
 from server.doctor.examination import examine
 from server.settings import Settings
-from tests.conftest import Workshop
+from tests.support.workshop import Workshop
 
 
 def test_a_server_that_does_not_start_leaves_a_report_without_load(iris_workshop: Workshop, tmp_path: Path) -> None:

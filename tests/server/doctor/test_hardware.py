@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from server.doctor.hardware import read_cpu, read_host
-from server.host import Cores
+from server.host.cgroup import Cores
 
 X86 = """processor\t: 0
 model name\t: A Processor

@@ -10,13 +10,13 @@ from contextlib import closing, contextmanager
 import attrs
 import pytest
 
-from server.catalog import Model
 from server.doctor import openloop
 from server.doctor.child import Child
 from server.doctor.errors import NotServingError
 from server.doctor.openloop import OpenLoop, Outcome, Question
 from server.doctor.rise import make_questions
-from tests.server_process import free_port
+from server.models.catalog import Model
+from tests.support.server_process import free_port
 
 RIGHT = Question(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", b"{}")
 

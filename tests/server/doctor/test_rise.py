@@ -3,12 +3,12 @@
 import attrs
 import pytest
 
-from server.catalog import Model
 from server.doctor import rise as rise_module
 from server.doctor.child import Child
 from server.doctor.openloop import Question
 from server.doctor.report import Step
 from server.doctor.rise import choose_first_rate, make_questions, rise
+from server.models.catalog import Model
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,138 @@
+"""Compiled model + passing certificate -> models/<name>/<version>/, whole or not at all.
+
+The files are staged beside their place, each flushed to the disk, and then moved there by one rename. A lock on the
+model's folder is held meanwhile: two publishers never take the same number, and what a killed one left staged is
+nobody's and is removed.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import attrs
+import msgspec
+
+from convert.compile.export import Compiled
+from convert.errors import ConvertError
+from convert.parity.proof import Certificate
+from convert.publishing.precision import Rung
+from convert.staging import STAGING, locked
+from server.contract.manifest import FORMAT, GoldenRow, Manifest, RunFacts, name_fault
+from server.models.catalog import load_model
+from server.models.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE, REPORT_FILE, list_versions
+from training.durable import sync_folder, write_file
+
+TOOLS = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy", "pandas", "skops")
+CERTIFICATE_FILE = "certificate.json"
+
+
+@attrs.frozen
+class Publication:
+    """All that a version is made of.
+
+    Attributes:
+        name: The model's name in the repository and in routes.
+        model_name: The name of the estimator's training.
+        compiled: The compiled model.
+        certificate: Its parity proof.
+        rungs: The precisions that were tried, and why one was not taken.
+        golden: The rows that a host replays.
+        run: The run it comes from.
+        report: Its page for people, as HTML; None leaves it out.
+    """
+
+    name: str
+    model_name: str
+    compiled: Compiled
+    certificate: Certificate
+    rungs: tuple[Rung, ...]
+    golden: tuple[GoldenRow, ...]
+    run: RunFacts
+    report: bytes | None = None
+
+
+def check_name(name: str) -> str:
+    """Gives the name back where it can be a model's.
+
+    Raises:
+        ConvertError: If it cannot.
+    """
+    if fault := name_fault(name):
+        raise ConvertError(f"{fault}; --name chooses another")
+    return name
+
+
+def newest_number(models_dir: Path, name: str) -> int:
+    """Gives the number of a model's newest version, sound or not; 0 where it has none."""
+    return max(list_versions(models_dir).get(name, []), default=0)
+
+
+def publish(models_dir: Path, publication: Publication, after: int | None = None) -> Path:
+    """Publishes the next version of a model.
+
+    Args:
+        models_dir: The model repository.
+        publication: What the version is made of.
+        after: The newest number when it was held against what was served; None holds it against nothing.
+
+    Returns:
+        The version's folder.
+
+    Raises:
+        ConvertError: If the certificate does not pass or is another model's, the name cannot be a model's, or another
+            version has been published since.
+        RefusedError: If the server would not serve it.
+    """
+    if not (publication.certificate.passed and publication.golden):
+        raise ConvertError("a model whose parity is not proven is not published")
+    if publication.certificate.model_sha256 != hashlib.sha256(publication.compiled.model).hexdigest():
+        raise ConvertError("the certificate is of another model")
+    folder = models_dir / check_name(publication.name)
+    with locked(folder):
+        newest = newest_number(models_dir, publication.name)
+        if after not in {None, newest}:
+            raise ConvertError(f"the newest version of {publication.name} is {newest} now, was {after}: convert again")
+        staging = folder / STAGING
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir()
+        number = newest + 1
+        for file, content in _files(publication, number).items():
+            write_file(staging / file, content)
+        sync_folder(staging)
+        load_model(staging, publication.name, number, threads=1)
+        # Fails where the place holds anything: a version is never overwritten.
+        staging.rename(folder / str(number))
+        sync_folder(folder)
+        sync_folder(models_dir)
+    return folder / str(number)
+
+
+def _files(publication: Publication, number: int) -> Mapping[str, bytes]:
+    files = {MODEL_FILE: publication.compiled.model, CERTIFICATE_FILE: _certificate(publication)}
+    if publication.report is not None:
+        files[REPORT_FILE] = publication.report
+    manifest = Manifest(
+        format=FORMAT,
+        name=publication.name,
+        version=number,
+        model_name=publication.model_name,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        signature=publication.compiled.signature,
+        run=publication.run,
+        tools={tool: version(tool) for tool in TOOLS},
+        parity=publication.certificate.parity,
+        golden=publication.golden,
+    ).to_json()
+    # In the format of sha256sum, so that `sha256sum --check` can be run by hand.
+    manifest_sum = f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST_FILE}\n".encode()
+    return files | {MANIFEST_FILE: manifest, MANIFEST_SUM_FILE: manifest_sum}
+
+
+def _certificate(publication: Publication) -> bytes:
+    """Writes the record of the proof, for people as much as for machines."""
+    record = attrs.asdict(publication.certificate) | {"rungs": [attrs.asdict(rung) for rung in publication.rungs]}
+    return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"

@@ -1,0 +1,48 @@
+"""Feature -> the type by which msgspec checks its values, and its words; knows nothing of rows."""
+
+from typing import Annotated, Any
+
+import msgspec
+
+from server.contract.signature import MAX_FP32, Feature
+
+MAX_WHOLE = 2**53
+"""Up to here every whole number is a float64 of its own (IEEE 754 binary64)."""
+MAX_TEXT_CHARS = 1000
+"""The longest text that a category may be; one that training saw is not longer either."""
+
+_TYPES: dict[str, tuple[Any, str, str]] = {
+    "number": (
+        Annotated[float, msgspec.Meta(ge=-MAX_FP32, le=MAX_FP32)],
+        "a number",
+        f" within ±{MAX_FP32:.7e}",
+    ),
+    "integer": (
+        Annotated[int, msgspec.Meta(ge=-MAX_WHOLE, le=MAX_WHOLE)],
+        "a whole number",
+        f" within ±{MAX_WHOLE}",
+    ),
+    "boolean": (bool, "true or false", ""),
+    "category": (
+        Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT_CHARS)],
+        "text",
+        f" of 1 to {MAX_TEXT_CHARS} characters",
+    ),
+}
+
+
+def value_type(feature: Feature) -> Any:
+    """Gives the type that a feature's value must have."""
+    kind = _TYPES[feature.type][0]
+    return kind | None if feature.nullable else kind
+
+
+def expected_value(feature: Feature, *, bounds: bool = False) -> str:
+    """Says what a feature's value must be.
+
+    Args:
+        feature: The feature.
+        bounds: Whether to say within which bounds.
+    """
+    _, words, within = _TYPES[feature.type]
+    return words + within * bounds + (" or null" if feature.nullable else "")

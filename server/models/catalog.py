@@ -1,0 +1,181 @@
+"""What is loaded: packages -> models whose golden rows replayed right; knows nothing of HTTP."""
+
+import functools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import attrs
+
+from server.codec.json_rows import Codec
+from server.contract.manifest import GoldenRow, Manifest
+from server.contract.signature import Answer
+from server.errors import CorollaError, NoSoundVersionError, RefusedError
+from server.models.repository import list_versions, read_package
+from server.models.session import Session
+from server.models.trust import TrustedKeys
+
+logger = logging.getLogger(__name__)
+
+
+@attrs.frozen(eq=False)
+class Model:
+    """A version that is ready to answer.
+
+    Attributes:
+        manifest: Its facts.
+        session: Its compiled model, warm.
+        codec: Its wire format.
+        batch_invariant: Whether its golden rows are answered together as they are alone, within the tolerance.
+        folder: Where its files are.
+    """
+
+    manifest: Manifest
+    session: Session
+    codec: Codec
+    batch_invariant: bool
+    folder: Path
+
+
+@attrs.frozen
+class Refusal:
+    """A version that was found and is not served.
+
+    Attributes:
+        name: The model's name.
+        version: The version's number.
+        reason: Why.
+    """
+
+    name: str
+    version: int
+    reason: str
+
+
+Load = Callable[[Path, str, int], Model]
+
+
+@attrs.frozen(eq=False)
+class Catalog:
+    """All that is loaded, and what was refused on the way.
+
+    Attributes:
+        models: The loaded version of each model, by the model's name.
+        refusals: Every version that was tried and refused.
+    """
+
+    models: Mapping[str, Model]
+    refusals: tuple[Refusal, ...]
+
+
+def load_catalog(models_dir: Path, threads: int, trusted: TrustedKeys | None = None) -> Catalog:
+    """Loads the newest sound version of every model.
+
+    Args:
+        models_dir: The model repository.
+        threads: How many threads a session may use.
+        trusted: Whose signature a version must bear; None takes those without one.
+
+    Raises:
+        NoSoundVersionError: If nothing can be served.
+    """
+    load = functools.partial(load_model, threads=threads, trusted=trusted)
+    models: dict[str, Model] = {}
+    refusals: list[Refusal] = []
+    try:
+        versions = list_versions(models_dir)
+    except OSError as error:
+        raise NoSoundVersionError(f"nothing to serve: {models_dir} cannot be read: {error}") from error
+    for name, numbers in versions.items():
+        refused: list[Refusal] = []
+        model = load_newest(models_dir, name, numbers, load, refused)
+        _tell(model, refused)
+        refusals += refused
+        if model is not None:
+            models[name] = model
+    if not models:
+        raise NoSoundVersionError(
+            f"nothing to serve in {models_dir}: expected <name>/<version>/ folders there, as `just train-export` "
+            f"publishes them, found {f'{len(refusals)}, none of them sound' if refusals else 'none'}"
+        )
+    return Catalog(models=models, refusals=tuple(refusals))
+
+
+def load_model(folder: Path, name: str, number: int, threads: int, trusted: TrustedKeys | None = None) -> Model:
+    """Loads one version and replays its golden rows, alone and together, which also warms the session.
+
+    Args:
+        folder: Where its files are.
+        name: The model's name that it must have.
+        number: The version's number that it must have.
+        threads: How many threads its session may use.
+        trusted: Whose signature it must bear; None takes it without one.
+
+    Raises:
+        RefusedError: If the version is not sound on this host.
+    """
+    package = read_package(folder, name, number, trusted)
+    manifest = package.manifest
+    session = Session(package.model, manifest.signature, threads)
+    codec = Codec(manifest.signature, manifest.model_name)
+    return Model(manifest, session, codec, batch_invariant=_replay(manifest, session), folder=folder)
+
+
+def load_newest(
+    models_dir: Path, name: str, numbers: Sequence[int], load: Load, refusals: list[Refusal]
+) -> Model | None:
+    """Loads the first version of a model that is sound, or none.
+
+    Args:
+        models_dir: The model repository.
+        name: The model's name.
+        numbers: Its versions, the newest first.
+        load: Loads a version from its folder, given the name and the number that it must have.
+        refusals: Takes each version that was refused on the way.
+    """
+    for number in numbers:
+        try:
+            return load(models_dir / name / str(number), name, number)
+        except RefusedError as error:
+            refusals.append(Refusal(name, number, str(error)))
+    return None
+
+
+def _tell(model: Model | None, refused: Sequence[Refusal]) -> None:
+    for refusal in refused:
+        facts = {"model": refusal.name, "version": refusal.version, "reason": refusal.reason}
+        logger.error("version refused", extra={"facts": facts})
+    if model is not None:
+        manifest = model.manifest
+        loaded = {"model": manifest.name, "version": manifest.version, "model_name": manifest.model_name}
+        if manifest.parity.mismatches:
+            loaded["accepted_mismatches"] = manifest.parity.mismatches
+        logger.info("version loaded", extra={"facts": loaded})
+
+
+def _replay(manifest: Manifest, session: Session) -> bool:
+    """Answers the golden rows from their bytes, as requests would be, and holds them against the estimator's.
+
+    Returns:
+        Whether they are answered together as well as they are alone.
+
+    Raises:
+        RefusedError: If one of them, alone, is answered otherwise than the estimator did.
+    """
+    golden, tolerance = manifest.golden, manifest.parity.tolerance
+    codec = Codec(manifest.signature, manifest.model_name)  # its own: the served one counts what clients send
+    try:
+        rows = [codec.decode_row(known.to_request()) for known in golden]
+        alone = [answer for row in rows for answer in session.run([row])]
+        together = session.run(rows)
+    except CorollaError as error:
+        raise RefusedError(f"its golden rows cannot be replayed: {error}") from error
+    for index, (expected, answer) in enumerate(zip(golden, alone, strict=True)):
+        if not _agrees(answer, expected, tolerance):
+            logger.error("golden row", extra={"facts": {"expected": str(expected), "got": str(answer)}})
+            raise RefusedError(f"golden row {index} is not answered on this host as the estimator answered it")
+    return all(_agrees(answer, expected, tolerance) for answer, expected in zip(together, golden, strict=True))
+
+
+def _agrees(answer: Answer, expected: GoldenRow, tolerance: float) -> bool:
+    return not expected.is_flipped(answer) and expected.difference(answer) <= tolerance

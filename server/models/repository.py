@@ -1,0 +1,117 @@
+"""Versions on disk: models/<name>/<version>/ -> Package (verified bytes); knows neither sessions nor HTTP."""
+
+import hashlib
+from pathlib import Path
+
+import attrs
+
+from server.contract.manifest import Manifest, name_fault
+from server.errors import RefusedError
+from server.models.trust import TrustedKeys
+
+MANIFEST_FILE = "manifest.json"
+MANIFEST_SUM_FILE = "manifest.json.sha256"
+SIGNED_FILE = "manifest.sig"
+MODEL_FILE = "model.onnx"
+REPORT_FILE = "report.html"
+
+
+@attrs.frozen
+class Package:
+    """One version as read from disk, its hashes verified.
+
+    Attributes:
+        manifest: Its facts.
+        model: The ONNX bytes, the very ones that were hashed.
+    """
+
+    manifest: Manifest
+    model: bytes
+
+
+def list_versions(models_dir: Path) -> dict[str, list[int]]:
+    """Lists the version folders of each model, newest first; what is no model's or version's name is passed over."""
+    if not models_dir.is_dir():
+        return {}
+    found = {
+        folder.name: list_numbers(folder)
+        for folder in sorted(models_dir.iterdir())
+        if folder.is_dir() and name_fault(folder.name) is None
+    }
+    return {name: numbers for name, numbers in found.items() if numbers}
+
+
+def count_model_bytes(models_dir: Path) -> int:
+    """Gives how large the newest compiled model of each name is, all together, as far as they can be seen."""
+    try:
+        newest = [models_dir / name / str(numbers[0]) for name, numbers in list_versions(models_dir).items()]
+        return sum((folder / MODEL_FILE).stat().st_size for folder in newest)
+    except OSError:
+        return 0
+
+
+def list_numbers(model_dir: Path) -> list[int]:
+    """Lists the version numbers in one model's folder, newest first."""
+    names = [entry.name for entry in model_dir.iterdir() if entry.is_dir()]
+    return sorted((int(name) for name in names if is_version_name(name)), reverse=True)
+
+
+def is_version_name(name: str) -> bool:
+    """Says whether a folder's name is a version: ASCII digits with no leading zero, so each number has one folder."""
+    return name.isascii() and name.isdigit() and not name.startswith("0")
+
+
+def read_package(folder: Path, name: str, number: int, trusted: TrustedKeys | None = None) -> Package:
+    """Reads one version, verifies it against its own hashes and, where keys are trusted, its manifest's signature.
+
+    Args:
+        folder: Where its files are.
+        name: The model's name that it must have.
+        number: The version's number that it must have.
+        trusted: Whose signature it must bear; None takes it without one.
+
+    Raises:
+        RefusedError: If a file is missing, cannot be read or is not the one that was published, or it is not signed.
+    """
+    manifest_bytes = _read(folder, MANIFEST_FILE)
+    if trusted is not None and not trusted.have_signed(manifest_bytes, _read(folder, SIGNED_FILE)):
+        raise RefusedError(f"{SIGNED_FILE} is not the signature of {MANIFEST_FILE} by one of {trusted}")
+    _verify(MANIFEST_FILE, manifest_bytes, _read(folder, MANIFEST_SUM_FILE).decode("ascii", "replace").split(" ")[0])
+    manifest = Manifest.from_json(manifest_bytes)
+    if (manifest.name, manifest.version) != (name, number):
+        raise RefusedError(f"{MANIFEST_FILE} is of {manifest.name}/{manifest.version}, its folder is {name}/{number}")
+    if MODEL_FILE not in manifest.files:
+        raise RefusedError(f"{MANIFEST_FILE} lists no {MODEL_FILE}")
+    contents = {file: _read(folder, file) for file in manifest.files}
+    for file, content in contents.items():
+        _verify(file, content, manifest.files[file])
+    return Package(manifest=manifest, model=contents[MODEL_FILE])
+
+
+def read_report(folder: Path, manifest: Manifest) -> bytes:
+    """Reads the page of a version, as it was published.
+
+    Raises:
+        RefusedError: If it has none, or it is not the one that was published.
+    """
+    if REPORT_FILE not in manifest.files:
+        raise RefusedError(f"{MANIFEST_FILE} lists no {REPORT_FILE}")
+    content = _read(folder, REPORT_FILE)
+    _verify(REPORT_FILE, content, manifest.files[REPORT_FILE])
+    return content
+
+
+def _read(folder: Path, file: str) -> bytes:
+    if Path(file).name != file:
+        raise RefusedError(f"{MANIFEST_FILE} names a file outside its folder: {file!r}")
+    try:
+        return (folder / file).read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise RefusedError(f"{file} cannot be read: {reason}") from error
+
+
+def _verify(file: str, content: bytes, expected: str) -> None:
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != expected:
+        raise RefusedError(f"{file} is not what was published: expected SHA-256 {expected!r}, got {actual!r}")

@@ -1,0 +1,77 @@
+"""How many processes and threads there are follows from cores and memory, unless it was said."""
+
+from pathlib import Path
+
+import pytest
+
+from server.host.cgroup import Cores, read_cores, read_memory_bytes
+from server.host.sizing import explain, make_plan, read_plan
+from server.models.repository import MODEL_FILE, count_model_bytes
+from server.settings import Settings
+from tests.support.workshop import Workshop
+
+MB = 10**6
+
+
+@pytest.mark.parametrize(
+    ("cores", "memory_mb", "model_mb", "workers", "threads"),
+    [
+        (Cores(2, 0.5), 256, 0, 1, 1),
+        (Cores(2, 1.0), 256, 0, 1, 1),
+        (Cores(2, None), 256, 0, 1, 2),
+        (Cores(2, None), 512, 0, 2, 1),
+        (Cores(4, 2.5), 512, 0, 2, 1),
+        (Cores(4, None), 512, 0, 2, 2),
+        (Cores(4, None), 4096, 0, 4, 1),
+        (Cores(4, None), 4096, 100, 1, 4),
+        (Cores(4, None), 0, 0, 1, 4),
+    ],
+)
+def test_there_is_a_worker_for_each_core_where_memory_allows_and_threads_for_the_rest(
+    cores: Cores, memory_mb: int, model_mb: int, workers: int, threads: int
+) -> None:
+    plan = make_plan(Settings(), cores, memory_mb * MB, model_mb * MB)
+    assert (plan.workers, plan.threads) == (workers, threads)
+
+
+def test_as_many_workers_as_were_asked_for_are_there() -> None:
+    plan = make_plan(Settings(workers=3), Cores(2, None), 256 * MB, 0)
+    assert (plan.workers, plan.threads, plan.why_workers) == (3, 1, "asked for")
+
+
+def test_each_number_has_its_reason() -> None:
+    plan = make_plan(Settings(), Cores(2, 0.5), 256 * MB, 0)
+    assert plan.why_workers == "quota 0.5 CPU, affinity 2 -> 1 worker"
+    assert plan.why_threads == "quota 0.5 CPU, affinity 2 -> 1 thread for each of 1 worker"
+    plan = make_plan(Settings(), Cores(4, None), 512 * MB, 2 * MB)
+    assert plan.why_workers == "half of 512 MB memory at 101 MB each, 40 MB for all -> 2 workers"
+    assert plan.why_threads == "no quota, affinity 4 -> 2 threads for each of 2 workers"
+
+
+def test_what_was_asked_for_is_its_own_reason() -> None:
+    plan = make_plan(Settings(), Cores(2, None), 512 * MB, 0)
+    chosen = explain(Settings(), plan)
+    asked = explain(Settings(max_queue_rows=5, max_batch_rows=8), plan)
+    assert {name for name in chosen if chosen[name] != asked[name]} == {"max_queue_rows", "max_batch_rows"}
+    assert asked["max_queue_rows"] == asked["max_batch_rows"] == "asked for"
+
+
+def test_the_plan_is_of_this_host() -> None:
+    plan = read_plan(Settings(workers=1))
+    assert (plan.cores, plan.memory_bytes, plan.threads) == (read_cores(), read_memory_bytes(), plan.cores.usable)
+
+
+def test_of_each_model_the_newest_counts(workshop: Workshop) -> None:
+    newest = workshop.models_dir / "iris" / "10"
+    newest.mkdir()
+    (newest / MODEL_FILE).write_bytes(b"1234567")
+    other = workshop.models_dir / "other" / "2"
+    other.mkdir(parents=True)
+    (other / MODEL_FILE).write_bytes(b"123")
+    assert count_model_bytes(workshop.models_dir) == 10
+
+
+def test_what_cannot_be_seen_counts_nothing(tmp_path: Path) -> None:
+    assert count_model_bytes(tmp_path / "nowhere") == 0
+    (tmp_path / "iris" / "1").mkdir(parents=True)
+    assert count_model_bytes(tmp_path) == 0

@@ -1,0 +1,256 @@
+"""While a large body is decoded, however long that takes, the loop answers others; waits for it have a bound."""
+
+import asyncio
+import gc
+import threading
+import weakref
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import attrs
+import msgspec
+import pytest
+import uvicorn
+from litestar import Litestar, get
+from uvicorn.server import ServerState
+
+from server.api.lane import HOT_ROUTES, HotRoute, HotRoutes, Lane
+from server.api.predict import make_predict_routes
+from server.api.service import open_desk
+from server.codec.json_rows import Codec
+from server.contract.signature import Row
+from server.errors import DeadlineError, InvalidRowError
+from server.models.catalog import Model, load_model
+from server.settings import Settings
+from server.wire.connections import ConnectionLimits, Watch
+from server.wire.limits import WATCH
+from server.wire.offload import INLINE_BODY_BYTES, Decoding
+from tests.support.wire import post
+from tests.support.workshop import IRIS_ROW, Workshop
+
+BOUND_S = 10
+LARGE = b" " * INLINE_BODY_BYTES
+ROW = msgspec.json.encode(IRIS_ROW) + LARGE
+CSV = ",".join(IRIS_ROW).encode() + b"\n5,2,3,4." + b"0" * INLINE_BODY_BYTES
+
+
+class Gate:
+    """Lets a thread that decodes go on only once it is opened, and tells when it has come so far."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        self.entered = threading.Event()
+        self.opened = threading.Event()
+
+    def pass_through(self, body: bytes) -> bytes:
+        self.bodies.append(body)
+        self.entered.set()
+        assert self.opened.wait(BOUND_S)
+        return body
+
+    async def wait_until_entered(self) -> None:
+        assert await asyncio.to_thread(self.entered.wait, BOUND_S)
+
+
+class GatedCodec(Codec):
+    """A codec that takes as long for a body as its gate is shut."""
+
+    def __init__(self, like: Model, gate: Gate) -> None:
+        super().__init__(like.manifest.signature, like.manifest.model_name)
+        self._gate = gate
+
+    def decode_row(self, body: bytes) -> Row:
+        return super().decode_row(self._gate.pass_through(body))
+
+    def decode_rows(self, body: bytes, max_rows: int) -> list[Row]:
+        return super().decode_rows(self._gate.pass_through(body), max_rows)
+
+    def decode_csv(self, body: bytes, max_rows: int) -> list[Row]:
+        return super().decode_csv(self._gate.pass_through(body), max_rows)
+
+
+class Body:
+    """What can be told to be gone; bytes cannot."""
+
+    def __len__(self) -> int:
+        return 2
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Lets the loop go on until something holds; what runs the scenario has a bound."""
+    while not holds():  # noqa: ASYNC110  a count has no event
+        await asyncio.sleep(0)
+
+
+def watch_bodies() -> Watch:
+    return Watch(ConnectionLimits(max_body_bytes=2**20, max_held_bytes=2**20), lambda: None)
+
+
+def run(scenario: Callable[[Watch, Decoding], Coroutine[Any, Any, None]]) -> None:
+    watch = watch_bodies()
+    decoding = Decoding(watch)
+    try:
+        asyncio.run(asyncio.wait_for(scenario(watch, decoding), 3 * BOUND_S))
+    finally:
+        decoding.close()
+
+
+@get("/healthz", sync_to_thread=False)
+def tell_health() -> str:
+    return "alive"
+
+
+@asynccontextmanager
+async def served(workshop: Workshop, gate: Gate, watch: Watch, decoding: Decoding) -> AsyncIterator[int]:
+    """Serves the Iris model with a gate before its codec, by the lane where that takes a request; gives the port."""
+    model = load_model(workshop.version_dir, "iris", 1, threads=1)
+    desk = open_desk(attrs.evolve(model, codec=GatedCodec(model, gate)), Settings(), free_bytes=2**30)
+    app = Litestar([tell_health, *make_predict_routes([desk], decoding)], openapi_config=None)
+    config = uvicorn.Config(app, lifespan="off", log_config=None)
+    config.load()
+    route = HotRoute(desk, access_log=False)
+    state = {WATCH: watch, HOT_ROUTES: HotRoutes({route.path.encode(): route})}
+    loop = asyncio.get_running_loop()
+    watch.start()
+    server = await loop.create_server(lambda: Lane(config, ServerState(), state, loop), "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+    await desk.coalescer.close()
+    watch.stop()
+
+
+async def ask(port: int, request: bytes) -> bytes:
+    """Asks over a connection of its own and gives the status line and the body."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    head = await reader.readuntil(b"\r\n\r\n")
+    body = await reader.readexactly(int(head.partition(b"content-length: ")[2].split(b"\r\n")[0]))
+    writer.close()
+    return head.split(b"\r\n")[0] + b" " + body
+
+
+ONE = b'HTTP/1.1 200 OK {"output":"Iris-virginica","model_name":"log_reg_1"}'
+MANY = b'HTTP/1.1 200 OK {"outputs":["Iris-virginica"],"model_name":"log_reg_1"}'
+TARGET = b"/iris/predict"
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "answer"),
+    [
+        (post(ROW, target=TARGET), ONE),
+        (post(b"%x\r\n%s\r\n0\r\n\r\n" % (len(ROW), ROW), b"transfer-encoding: chunked", target=TARGET), ONE),
+        (post(ROW, target=TARGET + b"?probabilities=false"), ONE),
+        (post(b"[" + ROW + b"]", target=TARGET + b"/rows"), MANY),
+        (post(CSV, b"content-type: text/csv", target=TARGET + b"/rows"), MANY),
+    ],
+    ids=["row", "row in chunks", "row with a query", "rows", "csv"],
+)
+def test_health_is_told_while_a_large_body_is_decoded(
+    iris_workshop: Workshop, request_bytes: bytes, answer: bytes
+) -> None:
+    gate = Gate()
+
+    async def scenario(watch: Watch, decoding: Decoding) -> None:
+        async with served(iris_workshop, gate, watch, decoding) as port:
+            asking = asyncio.ensure_future(ask(port, request_bytes))
+            await gate.wait_until_entered()
+            assert watch.held_bytes == len(gate.bodies[0])
+            assert await ask(port, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n") == b"HTTP/1.1 200 OK alive"
+            assert not asking.done()
+            gate.opened.set()
+            assert await asking == answer
+            assert watch.held_bytes == 0
+
+    run(scenario)
+
+
+def test_who_waits_for_the_thread_until_the_deadline_is_not_read() -> None:
+    first, second = Gate(), Gate()
+
+    async def scenario(watch: Watch, decoding: Decoding) -> None:
+        reading = asyncio.ensure_future(decoding.run(first.pass_through, b"abc", BOUND_S))
+        await first.wait_until_entered()
+        body: Any = Body()
+        left = weakref.ref(body)
+        with pytest.raises(DeadlineError, match=r"^the deadline passed before the body was read$"):
+            await decoding.run(second.pass_through, body, 0.001)
+        await until(lambda: watch.held_bytes == len(b"abc"))
+        del body
+        gc.collect()
+        assert left() is None
+        first.opened.set()
+        assert await reading == b"abc"
+        assert second.bodies == []
+
+    run(scenario)
+
+
+def test_a_body_that_is_being_read_past_its_deadline_is_held_until_it_is_read() -> None:
+    gate = Gate()
+
+    async def scenario(watch: Watch, decoding: Decoding) -> None:
+        reading = asyncio.ensure_future(decoding.run(gate.pass_through, b"abc", 0.2))
+        await gate.wait_until_entered()
+        with pytest.raises(DeadlineError):
+            await reading
+        assert watch.held_bytes == len(b"abc")
+        gate.opened.set()
+        await until(lambda: watch.held_bytes == 0)
+
+    run(scenario)
+
+
+def test_a_loop_that_ends_before_a_body_is_read_is_not_missed(caplog: pytest.LogCaptureFixture) -> None:
+    gate, watch = Gate(), watch_bodies()
+    decoding = Decoding(watch)
+
+    async def scenario() -> None:
+        reading = asyncio.ensure_future(decoding.run(gate.pass_through, b"abc", 0.2))
+        await gate.wait_until_entered()
+        with pytest.raises(DeadlineError):
+            await reading
+
+    asyncio.run(scenario())
+    gate.opened.set()
+    decoding.close()
+    for thread in threading.enumerate():
+        if thread.name.startswith("decode"):
+            thread.join(BOUND_S)
+    assert caplog.records == []
+
+
+def test_what_is_wrong_with_a_body_is_told_to_who_waits_for_it() -> None:
+    def refuse(_: bytes) -> None:
+        raise InvalidRowError("no row", {})
+
+    async def scenario(watch: Watch, decoding: Decoding) -> None:
+        with pytest.raises(InvalidRowError, match=r"^no row$"):
+            await decoding.run(refuse, b"abc", BOUND_S)
+        assert watch.held_bytes == 0
+
+    run(scenario)
+
+
+def test_a_body_that_was_refused_is_gone_without_the_collector() -> None:
+    """It comes by rarely, and a circle of an error and its frames would hold a megabyte each time."""
+
+    def refuse(_: bytes) -> None:
+        raise InvalidRowError("no row", {})
+
+    async def ask(decoding: Decoding) -> "weakref.ref[Any]":
+        body: Any = Body()
+        with suppress(InvalidRowError):
+            await decoding.run(refuse, body, BOUND_S)
+        return weakref.ref(body)
+
+    async def scenario(_: Watch, decoding: Decoding) -> None:
+        left = await ask(decoding)
+        # The thread lets go of its work a moment after it has told of the outcome.
+        await until(lambda: left() is None)
+
+    gc.disable()
+    try:
+        run(scenario)
+    finally:
+        gc.enable()

@@ -1,0 +1,86 @@
+"""Coalescers of numbers, what answers them, and a loop whose clock a test turns."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from server.coalescing.coalescer import Coalescer
+from server.coalescing.pending import BatchReport, Limits
+from server.errors import CorollaError
+from tests.support.fakes import ClockLoop
+
+FAULTY = -1
+
+
+class Recorder:
+    """Answers each row with its double, fails on a faulty one, and remembers the batches that it was given."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+
+    def __call__(self, rows: list[int]) -> list[int]:
+        self.batches.append(rows)
+        if FAULTY in rows:
+            raise ValueError(rows)
+        return [2 * row for row in rows]
+
+
+class Gate(Recorder):
+    """A recorder that lets a batch go on only once it is opened; it runs on the worker."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered = threading.Semaphore(0)
+        self.opened = threading.Semaphore(0)
+
+    def __call__(self, rows: list[int]) -> list[int]:
+        self.entered.release()
+        assert self.opened.acquire(timeout=10)
+        return super().__call__(rows)
+
+    async def wait_until_entered(self) -> None:
+        assert await asyncio.to_thread(self.entered.acquire, timeout=10)
+
+
+def coalescer_of(  # noqa: PLR0913  one for each limit that a test may set
+    run: Callable[[list[int]], list[int]],
+    *,
+    batch: int = 64,
+    queue: int = 10_000,
+    deadline_s: float = 60,
+    on_worker: bool = False,
+    row_s: float = 0.0,
+    report: Callable[[BatchReport], None] = lambda _: None,
+) -> Coalescer[int, int]:
+    return Coalescer(run, Limits(batch, queue, deadline_s, on_worker), lambda rows: rows * row_s, report)
+
+
+def run(scenario: Callable[[ClockLoop], Coroutine[Any, Any, None]]) -> None:
+    """Runs a scenario on a loop whose clock it may turn; 10 real seconds are its bound."""
+    loop = ClockLoop()
+    bound = threading.Timer(10, lambda: loop.call_soon_threadsafe(loop.stop))
+    bound.start()
+    try:
+        loop.run_until_complete(scenario(loop))
+    finally:
+        bound.cancel()
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+
+async def next_timers() -> None:
+    """Lets the loop find the timers that are due, and then run them."""
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
+class Inbox:
+    """Keeps what a pending was settled with; twice is an error."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[list[int] | CorollaError] = []
+
+    def __call__(self, outcome: list[int] | CorollaError) -> None:
+        assert not self.outcomes
+        self.outcomes.append(outcome)

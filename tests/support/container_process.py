@@ -1,0 +1,63 @@
+"""A server in a container, sealed as `just run` seals it, for as long as a `with` block."""
+
+import secrets
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.server_process import ROOT, ServerProcess, free_port, wait_for
+
+JUST = Path(sys.executable).with_name("just")
+
+
+def sealed_flags() -> list[str]:
+    """Gives the flags that the justfile seals a container with."""
+    return subprocess.run(
+        [JUST, "--evaluate", "sealed"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.split()
+
+
+def podman(*arguments: str) -> str:
+    """Runs podman, and gives what it prints."""
+    return subprocess.run(["podman", *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+
+@contextmanager
+def serving_in_container(
+    image: str, models_dir: Path | None, *flags: str, limits: Sequence[str] = ()
+) -> Iterator[ServerProcess]:
+    """Starts a container, waits until it listens, and removes it at the end.
+
+    Args:
+        image: What to run.
+        models_dir: What to mount as its models, read-only; None leaves it to those inside.
+        flags: The server's own.
+        limits: podman's, beside those that seal it; of two the later counts.
+    """
+    port, name = free_port(), f"corolla-test-{secrets.token_hex(4)}"
+    mount = [] if models_dir is None else ["--volume", f"{models_dir}:/models:ro"]
+    command = ["podman", "run", "--rm", "--pull=never", "--name", name, *sealed_flags(), *limits, *mount]
+    with tempfile.TemporaryDirectory() as folder:
+        log_file = Path(folder) / "server.log"
+        with log_file.open("wb") as log:
+            process = subprocess.Popen(
+                [*command, "--publish", f"127.0.0.1:{port}:8000", image, "--workers=1", *flags],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            wait_for("listening container", lambda: _listens(process, log_file))
+            yield ServerProcess(process, log_file, f"http://127.0.0.1:{port}", name)
+        finally:
+            subprocess.run(["podman", "rm", "--force", "--time=0", name], check=False, capture_output=True)
+            process.wait()
+
+
+def _listens(process: "subprocess.Popen[bytes]", log_file: Path) -> bool:
+    text = log_file.read_text()
+    if process.poll() is not None:
+        raise RuntimeError(f"the container ended with {process.returncode} before it listened:\n{text}")
+    return "Application startup complete" in text

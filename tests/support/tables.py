@@ -1,0 +1,100 @@
+"""Small datasets of every kind of column, made in memory, and all that a proof of an estimator of them takes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import numpy as np
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
+
+from convert.compile.export import Compiled, Precision, describe_features, export
+from convert.parity.probes import Questions, make_questions
+from convert.parity.proof import Certificate, prove
+from training.columns import Column, Kind
+from training.dataset import Dataset, Task
+from training.estimators import Estimator, choose_estimator, seed_estimator
+
+WORDS = ["rot", "grün", 'blue, "light"', "0"]
+TARGETS: dict[str, Kind] = {"f": "number", "i": "integer", "b": "boolean", "O": "category"}
+
+
+def make_table(features: pd.DataFrame, target: Any, kinds: Mapping[str, Kind] | None = None) -> Dataset:
+    """Makes a dataset; a column is of numbers, or of categories where it has text, unless its kind is given."""
+    # Text as objects, which is how a dataset has it.
+    given = pd.DataFrame({str(name): _as_read(values) for name, values in features.items()})
+    answers = _as_read(pd.Series(target, index=features.index, name="target"))
+    columns = [_describe(values, (kinds or {}).get(str(name))) for name, values in given.items()]
+    kind = TARGETS[answers.dtype.kind]
+    task: Task = "regression" if kind == "number" else "classification"
+    return Dataset("table", given, answers, (*columns, Column("target", kind, 0)), task)
+
+
+def _as_read(values: pd.Series) -> pd.Series:
+    return values if is_numeric_dtype(values) else values.astype(object)
+
+
+def _describe(values: pd.Series, kind: Kind | None) -> Column:
+    is_text = values.dtype == object
+    missing = (values == "") if is_text else values.isna()
+    return Column(str(values.name), kind or ("category" if is_text else "number"), int(missing.sum()))
+
+
+def mixed_table(labels: Any = ("no", "yes"), rows: int = 60) -> Dataset:
+    """Makes a table of numbers, whole numbers, truth values and categories, some of each missing.
+
+    Args:
+        labels: The classes of the target; None for a target of numbers.
+        rows: How many rows.
+    """
+    random = np.random.default_rng(11)
+    number, whole = random.normal(size=(2, rows)), random.integers(-3, 30, rows).astype(np.float64)
+    truth, word = random.integers(0, 2, rows).astype(np.float64), random.choice(WORDS, rows).astype(object)
+    features = pd.DataFrame(
+        {
+            "size (cm)": number[0],
+            "weight": np.where(random.random(rows) < 0.2, np.nan, number[1]),
+            "kind": word,
+            "count": np.where(random.random(rows) < 0.2, np.nan, whole),
+            "steps": whole[::-1],
+            "is new": truth,
+            "is open": np.where(random.random(rows) < 0.2, np.nan, truth[::-1]),
+            "numbers": np.where(random.random(rows) < 0.2, "", word[::-1]).astype(object),
+        }
+    )
+    score = number[0] + np.nan_to_num(number[1]) + (word == "rot") + truth + whole / 10
+    kinds: dict[str, Kind] = {"count": "integer", "steps": "integer", "is new": "boolean", "is open": "boolean"}
+    if labels is None:
+        return make_table(features, score, kinds)
+    ranks = np.digitize(score, np.quantile(score, np.linspace(0, 1, len(labels) + 1)[1:-1]))
+    dtype = object if isinstance(labels[0], str) else None
+    return make_table(features, np.array(labels, dtype=dtype)[ranks], kinds)
+
+
+@attrs.frozen(eq=False)
+class Specimen:
+    """A table, an estimator that was fitted to it, and what it is compiled to."""
+
+    dataset: Dataset
+    estimator: Estimator
+    compiled: Compiled
+    questions: tuple[Questions, ...]
+
+    def prove(self, model: bytes | None = None) -> Certificate:
+        """Proves the compiled model, or other bytes in its place."""
+        compiled = attrs.evolve(self.compiled, model=model or self.compiled.model)
+        return prove(self.estimator, compiled, self.questions).certificate
+
+
+def make_specimen(dataset: Dataset, estimator: Estimator, precision: Precision = "float32") -> Specimen:
+    """Fits an estimator, or a named one, and compiles it."""
+    if isinstance(estimator, str):
+        estimator = choose_estimator(estimator, dataset.task, dataset.columns[:-1]).estimator
+    seed_estimator(estimator, 0)
+    estimator.fit(dataset.features, dataset.target)
+    return Specimen(dataset, estimator, export(estimator, dataset, precision), questions_of(estimator, dataset))
+
+
+def questions_of(estimator: Estimator, dataset: Dataset) -> tuple[Questions, ...]:
+    """Makes what the two sides of an estimator that was fitted to a dataset are asked."""
+    return make_questions(estimator, dataset.features, describe_features(dataset))

@@ -24,6 +24,7 @@ FLOORS = {
         {"host"},
         {"api"},
         {"app", "doctor"},
+        {"listener"},
         {"process"},
         {"__main__"},
     ),

@@ -65,22 +65,7 @@ def _setting(default: Any, parse: Callable[[str], Any], about: str) -> Any:
 
 @attrs.frozen
 class Settings:
-    """How the server runs; each field is a ``COROLLA_`` variable and a flag of the same words.
-
-    Attributes:
-        host: Address to listen on.
-        port: Port to listen on; 0 takes a free one.
-        models_dir: The model repository.
-        trusted_keys: Whose signature a version must bear to be served; None serves those without one.
-        workers: How many processes serve, each with its own sessions; 0 chooses by the cores and memory there are.
-        max_batch_rows: The most rows that a session is given at once; 0 chooses by its measured cost.
-        max_queue_rows: The most rows that may wait, for each model; 0 chooses by the memory there is.
-        deadline_ms: How long a request may take, in milliseconds.
-        coalescing: How requests are run together.
-        max_body_bytes: The longest request body that is read.
-        no_lane: Whether all requests go through ASGI.
-        access_log: Whether each request is logged.
-    """
+    """How the server runs; each field is a ``COROLLA_`` variable and a flag of the same words, described by its ``about``."""
 
     host: str = _setting("127.0.0.1", _some_text, "address to listen on")
     port: int = _setting(8000, _whole_number(0, 65_535), "port to listen on; 0 takes a free one")
@@ -107,7 +92,7 @@ class Settings:
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
-    """Reads the settings of a process.
+    """Read the settings of a process.
 
     Args:
         arguments: Its flags, without the program's name.
@@ -135,7 +120,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Makes the parser of the server's flags, whose help names each variable and default."""
+    """Return the parser of the server's flags, whose help names each variable and default."""
     parser = argparse.ArgumentParser(
         prog="python -m server",
         description="Serve the newest sound version of every model in the repository over HTTP.",
@@ -151,7 +136,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def flag_of(name: str) -> str:
-    """Gives the flag of a setting: ``max_batch_rows`` -> ``--max-batch-rows``."""
+    """Return the flag of a setting: ``max_batch_rows`` -> ``--max-batch-rows``."""
     return "--" + name.replace("_", "-")
 
 

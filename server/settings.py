@@ -65,7 +65,7 @@ def _setting(default: Any, parse: Callable[[str], Any], about: str) -> Any:
 
 @attrs.frozen
 class Settings:
-    """How the server runs; each field is a ``COROLLA_`` variable and a flag of the same words, described by its ``about``."""
+    """How the server runs; each field is a ``COROLLA_`` variable and a flag of the same words."""
 
     host: str = _setting("127.0.0.1", _some_text, "address to listen on")
     port: int = _setting(8000, _whole_number(0, 65_535), "port to listen on; 0 takes a free one")

@@ -10,7 +10,7 @@ A client sends the same head again and again; one that came before, byte for byt
 is a third of what a request would cost.
 
 What it leans on in uvicorn, beside what `guard` does: the attributes ``flow.write_paused``, ``pipeline``,
-``scope``, ``expect_100_continue``, ``timeout_keep_alive`` and ``timeout_keep_alive_task``; that a ``cycle`` needs
+``scope``, ``expect_100_continue`` and ``timeout_keep_alive``; that a ``cycle`` needs
 ``response_complete``, ``response_started``, ``disconnected``, ``keep_alive`` and ``message_event``; and
 ``on_response_complete``.
 """
@@ -180,8 +180,6 @@ class Lane(Guard):
             super().data_received(data)
             self._whole = b""
             return
-        if self.timeout_keep_alive_task is not None:
-            self._unset_keepalive_if_required()
         self._awaits = "nothing"
         self._deadline_s = known.deadline_s
         self._submit(known.route, data[head_bytes:])

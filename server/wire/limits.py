@@ -6,13 +6,14 @@ bytes of each, and Corolla's own body for a request that is no HTTP. One timer a
 What the two lean on in uvicorn (0.54), beside `asyncio.Protocol`'s own methods: the constructor's arguments;
 ``on_message_begin``, ``on_url``, ``on_header``, ``on_headers_complete``, ``on_body``, ``on_message_complete``,
 ``on_response_complete``; ``send_400_response``, ``_unset_keepalive_if_required``; the attributes ``parser``,
-``transport``, ``cycle``, ``pipeline``, ``flow``, ``headers``, ``url``, ``timeout_keep_alive_task`` and
+``transport``, ``cycle``, ``pipeline``, ``flow``, ``headers``, ``url``, ``timeout_keep_alive`` and
 ``server_state.default_headers``; that a ``cycle`` writes to its ``transport``, and has ``waiting_for_100_continue``;
 ``FlowControl.resume_reading``.
 `tests/server/wire/test_uvicorn.py` fails in plain words when these move.
 """
 
 import asyncio
+import select
 from typing import Any, Literal
 
 import msgspec
@@ -94,7 +95,9 @@ class Guard(Feeder):
         """Begins with the next request, where one has come."""
         self._cork.release()  # an answer without a body is one write
         super().on_response_complete()
+        self._unset_keepalive_if_required()  # the registry's sweep closes idle connections, not a timer for each
         self.feed_on()
+        self._await_next_request()
 
     def begin_slice(self) -> None:
         """Begins to wait for a request as soon as anything comes, or a blank line would end the wait for one."""
@@ -165,8 +168,7 @@ class Guard(Feeder):
             self._begun = False
             self._let_go()
             self.end_request()
-            if self._awaits == "nothing" and self.is_idle():  # it was answered before its body had come
-                self._await("request", self.timeout_keep_alive)
+            self._await_next_request()  # it may have been answered before its body had come
 
     def begin_head(self) -> None:
         """Takes up the first byte of a request."""
@@ -204,11 +206,35 @@ class Guard(Feeder):
             return
         if self._awaits == "nothing" or now_s < self._due_s:
             return
-        if self._refused or self._awaits == "request":
-            self.transport.close()  # the refusal has been said, or nothing was asked
+        if self._refused:
+            self.transport.close()  # the client has had time to read what was said last
+            return
+        if self._awaits == "request":
+            self.close_idle()
             return
         limit_s = self._limits.header_s if self._awaits == "headers" else self._limits.body_s
         self._refuse(_error(408, f"the {self._awaits} took longer than {limit_s:g} s"))
+
+    def idle_until_s(self) -> float | None:
+        """Return when this connection is to be closed if it is kept open between requests, on the loop's clock."""
+        return self._due_s if self._awaits == "request" and self.cycle is not None else None
+
+    def close_idle(self) -> None:
+        """Close a connection on which nothing is asked, in a way that the client can tell (RFC 9112, 9.6).
+
+        A request that has come is answered first, even if it is still in the kernel's buffer. One that comes later is
+        not begun with: it meets the end of the stream, and no reset, since what is sent is read for a while.
+        """
+        if not (self.transport.is_closing() or self._has_unread()):
+            self._refused = True
+            self._await("end", LINGER_S)
+            self.transport.write_eof()
+
+    def _has_unread(self) -> bool:
+        """Return whether the kernel has bytes of this connection, or its end, which the loop has not read yet."""
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     def _is_unread(self, now_s: float) -> bool:
         """Says whether the client has read nothing of its answers for too long."""
@@ -222,6 +248,11 @@ class Guard(Feeder):
         """Answers what is no HTTP, in Corolla's own way."""
         self._refuse(_error(400, f"the request is not valid HTTP: {msg}"))
 
+    def _await_next_request(self) -> None:
+        """Keep the connection open for its next request, if all that came has been answered."""
+        if self._awaits == "nothing" and self.is_idle():
+            self._await("request", self.timeout_keep_alive)
+
     def _await(self, what: Literal["request", "headers", "body", "end"], limit_s: float) -> None:
         self._awaits = what
         self._due_s = self._watch.now_s + limit_s
@@ -232,7 +263,7 @@ class Guard(Feeder):
         self._body_bytes = 0
 
     def _close_if_idle(self) -> None:
-        if self.is_idle() and self._awaits in {"request", "nothing"}:
+        if self._awaits == "request" and not self._has_unread():
             self.transport.close()
 
     def _too_large(self, size_bytes: int) -> Reply:

@@ -29,7 +29,9 @@ def server(iris_workshop: Workshop, request: pytest.FixtureRequest) -> Iterator[
     """Every test that asks it holds with the lane and without, and in a container too."""
     image = request.config.getoption("--image")
     start = functools.partial(serving_in_container, image) if image else serving
-    with start(iris_workshop.models_dir, "--max-body-bytes", "600000", *request.param) as running:
+    with start(
+        iris_workshop.models_dir, "--max-body-bytes", "600000", "--keep-alive-s", "5", *request.param
+    ) as running:
         yield running
         assert running.stop() == 0
 

@@ -24,7 +24,6 @@ from convert.publishing.tables import tell, tell_contenders, tell_gates
 from convert.report.report import make_report
 from server.contract.manifest import RunFacts
 from server.errors import CorollaError
-from training.errors import TrainingError
 from training.places import add_data_dir
 from training.runlog import SCORES, Run, RunLog
 
@@ -41,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _make_parser().parse_args(arguments)
     try:
         return _convert(options)
-    except (ConvertError, TrainingError, CorollaError, OSError, sqlite3.Error) as error:
+    except (CorollaError, OSError, sqlite3.Error) as error:
         print(f"refused: {error}", file=sys.stderr)
         return REFUSED
 

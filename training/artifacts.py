@@ -11,8 +11,8 @@ from pathlib import Path
 import attrs
 import skops.io
 
+from server.disk import sync_folder, write_file
 from training.dataset import Dataset, read_dataset
-from training.durable import sync_folder, write_file
 from training.errors import TrainingError
 from training.estimators import Estimator
 from training.runlog import Run, Sums

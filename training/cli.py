@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
+from server.errors import CorollaError
 from training.dataset import Dataset, read_dataset
 from training.errors import TrainingError
 from training.estimators import DEFAULTS, ESTIMATORS, check_spec, choose_estimator
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _make_parser().parse_args(arguments)
     try:
         code: int = options.command(options)
-    except (TrainingError, OSError, sqlite3.Error) as error:
+    except (CorollaError, OSError, sqlite3.Error) as error:
         print(f"refused: {error}", file=sys.stderr)
         return 1
     return code

@@ -3,26 +3,18 @@
 It knows nothing of files or estimators.
 """
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import attrs
 import numpy as np
 import pandas as pd
 
+from server.contract.types import MAX_FP32, MAX_INTEGER, MISSING, Type, parse_booleans, parse_integers, parse_numbers
 from training.errors import TrainingError
 
-Kind = Literal["number", "integer", "boolean", "category"]
-
-MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"})
-"""Cells that stand for no value."""
-MAX_SIZE = 3.4028234663852886e38
-"""The largest number of a feature: the largest FP32 (IEEE 754 binary32), as which trees and compiled models take it."""
-MAX_WHOLE = 2**53
-"""From here on not every whole number is a float64 (IEEE 754 binary64): a column that goes so far is of numbers."""
-_NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
-_WHOLE_NUMBER = r"0|-?[1-9][0-9]*"
-_READ_AS: Mapping[Kind, frozenset[Kind]] = {
+ValueT = TypeVar("ValueT")
+_READ_AS: Mapping[Type, frozenset[Type]] = {
     "number": frozenset({"number", "category"}),
     "integer": frozenset({"integer", "number", "category"}),
     "boolean": frozenset({"boolean", "category"}),
@@ -42,11 +34,11 @@ class Column:
     """
 
     name: str
-    kind: Kind
+    kind: Type
     missing: int
 
 
-def describe(cells: pd.Series, kind: Kind | None = None) -> Column:
+def describe(cells: pd.Series, kind: Type | None = None) -> Column:
     """Finds out what a column's values are.
 
     Args:
@@ -64,19 +56,27 @@ def describe(cells: pd.Series, kind: Kind | None = None) -> Column:
     return Column(str(cells.name), kind or found, int(missing.sum()))
 
 
-def _kind_of(values: pd.Series) -> Kind:
-    if values.empty:
+def _kind_of(values: pd.Series) -> Type:
+    cells = values.tolist()
+    if not cells:
         return "category"
-    if values.str.fullmatch(_WHOLE_NUMBER).all():
-        return "integer" if (values.astype(object).astype(np.float64).abs() < MAX_WHOLE).all() else "number"
-    if are_numbers(values).all():
+    if (integers := _parse(parse_integers, cells)) is not None:
+        return "integer" if max(map(abs, integers)) <= MAX_INTEGER else "number"
+    if _parse(parse_numbers, cells) is not None:
         return "number"
-    return "boolean" if values.str.lower().isin({"true", "false"}).all() else "category"
+    return "category" if _parse(parse_booleans, cells) is None else "boolean"
+
+
+def _parse(parse: Callable[[Sequence[str]], list[ValueT]], cells: Sequence[str]) -> list[ValueT] | None:
+    try:
+        return parse(cells)
+    except ValueError:
+        return None
 
 
 def are_numbers(cells: pd.Series) -> pd.Series:
-    """Says of each cell whether a number is written in it."""
-    return cells.str.fullmatch(_NUMBER)
+    """Say of each cell whether a number is written in it."""
+    return cells.map(lambda cell: _parse(parse_numbers, [cell]) is not None)
 
 
 def read_feature(cells: pd.Series, column: Column) -> pd.Series:
@@ -94,10 +94,10 @@ def read_feature(cells: pd.Series, column: Column) -> pd.Series:
     if column.kind == "boolean":
         return cells.str.lower().map({"true": 1.0, "false": 0.0}).astype(np.float64)
     values = cells.mask(missing, "nan").astype(object).astype(np.float64)
-    if (values.abs() > MAX_SIZE).any():
-        row = first_row(values.abs() > MAX_SIZE)
+    if (values.abs() > MAX_FP32).any():
+        row = first_row(values.abs() > MAX_FP32)
         raise TrainingError(
-            f"column {column.name!r}, row {row}: expected a number within ±{MAX_SIZE:.7e}, got {cells.iloc[row - 1]}"
+            f"column {column.name!r}, row {row}: expected a number within ±{MAX_FP32:.7e}, got {cells.iloc[row - 1]}"
         )
     return values
 
@@ -122,7 +122,7 @@ def read_target(cells: pd.Series, column: Column) -> pd.Series:
     return values.astype(np.int64) if column.kind == "integer" else values
 
 
-def to_text(values: pd.Series, kind: Kind) -> pd.Series:
+def to_text(values: pd.Series, kind: Type) -> pd.Series:
     """Writes values such that reading them again gives the same ones, of the same kind."""
     if kind == "category":
         return values

@@ -9,7 +9,8 @@ import attrs
 import numpy as np
 import pandas as pd
 
-from training.columns import Column, Kind, describe, read_feature, read_target, to_text
+from server.contract.types import Type
+from training.columns import Column, describe, read_feature, read_target, to_text
 from training.errors import TrainingError
 from training.tables import find_separator, read_cells
 
@@ -49,7 +50,7 @@ class Dataset:
         """Gives the SHA-256 (hex) of the table as `to_csv` writes it: of what was learned from, whatever its source."""
         return hashlib.sha256(self.to_csv()).hexdigest()
 
-    def kinds(self) -> dict[str, Kind]:
+    def kinds(self) -> dict[str, Type]:
         """Gives the kind of each column by name."""
         return {column.name: column.kind for column in self.columns}
 
@@ -62,7 +63,7 @@ def read_dataset(  # noqa: PLR0913  each says one thing of the table
     drop: Sequence[str] = (),
     table: str | None = None,
     task: Task | None = None,
-    kinds: Mapping[str, Kind] | None = None,
+    kinds: Mapping[str, Type] | None = None,
 ) -> Dataset:
     """Reads a table and types its columns.
 

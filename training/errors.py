@@ -1,5 +1,7 @@
-"""What training refuses, in words for the person at the terminal; this file imports nothing of the project."""
+"""What training refuses, in words for the person at the terminal."""
+
+from server.errors import CorollaError
 
 
-class TrainingError(Exception):
+class TrainingError(CorollaError):
     """Something that was asked for cannot be done; the text says what was expected, what came and where."""

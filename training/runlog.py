@@ -6,20 +6,19 @@ found out and marked as failed. It knows nothing of what a table holds, or of es
 """
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 
-from training.columns import Kind
+from server.contract.types import Type
+from server.disk import is_locked, locked
 from training.dataset import Task
 from training.errors import TrainingError
-from training.lock import is_locked, lock
 from training.schema import GATES, transaction
 
 Status = Literal["running", "finished", "failed"]
@@ -53,7 +52,7 @@ class Plan:
     dataset_sha256: str
     target: str
     task: Task
-    columns: dict[str, Kind]
+    columns: dict[str, Type]
     rows: int
     estimator: str
     estimator_name: str
@@ -116,7 +115,7 @@ class Run:
     dataset_sha256: str
     target: str
     task: Task
-    columns: dict[str, Kind]
+    columns: dict[str, Type]
     rows: int
     estimator: str
     parameters: dict[str, Any]
@@ -162,19 +161,14 @@ class RunLog:
         Yields:
             The run's id, which is nobody else's.
         """
-        held = -1
         self._folders.mkdir(parents=True, exist_ok=True)
-        try:
+        with ExitStack() as held:
             with transaction(self._path) as database:
                 run_id = _insert(database, plan)
                 # Locked before the row can be seen: nobody ever finds a living run without its lock.
                 # A trainer killed right here leaves an empty folder and no row; the next one takes both.
-                self.folder(run_id).mkdir(exist_ok=True)
-                held = lock(self.folder(run_id))
+                held.enter_context(locked(self.folder(run_id)))
             yield run_id
-        finally:
-            if held >= 0:
-                os.close(held)
 
     def finish(self, run_id: int, metrics: dict[str, Any], sums: Sums, duration_s: float) -> None:
         """Marks a running run as finished.

@@ -10,10 +10,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from convert.bundle.installing import install_image, install_versions
-from convert.bundle.opening import open_bundle
-from convert.errors import BundleError
+from convert.bundle.podman import install_image
 from convert.places import add_models_dir
+from server.bundle.install import install_versions
+from server.bundle.opening import open_bundle
 from server.errors import CorollaError
 from server.models.trust import read_trusted_keys
 
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _make_parser().parse_args(arguments)
     try:
         options.do(options)
-    except (BundleError, CorollaError, ValueError, OSError) as error:
+    except (CorollaError, ValueError, OSError) as error:
         print(f"refused: {error}", file=sys.stderr)
         return REFUSED
     return 0

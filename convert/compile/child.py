@@ -26,8 +26,8 @@ import msgspec
 from convert.compile.export import Compiled, Precision, export
 from convert.errors import ConvertError
 from server.contract.signature import Signature
+from server.errors import CorollaError
 from training.artifacts import load_artifacts
-from training.errors import TrainingError
 from training.runlog import RunLog
 
 TIME_S = 300.0
@@ -134,7 +134,7 @@ def _compile(data_dir: Path, run_id: int, precision: Precision, folder: Path) ->
         compiled = export(left.estimator, left.dataset, precision)
         (folder / _MODEL_FILE).write_bytes(compiled.model)
         (folder / _SIGNATURE_FILE).write_bytes(msgspec.json.encode(attrs.asdict(compiled.signature)))
-    except (ConvertError, TrainingError, OSError, sqlite3.Error) as error:
+    except (CorollaError, OSError, sqlite3.Error) as error:
         return str(error)
     except MemoryError:
         return "the conversion needs more memory than it may have"

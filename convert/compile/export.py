@@ -15,7 +15,7 @@ from convert.converters.labels import widen_labels
 from convert.converters.register import register_converters
 from convert.errors import ConvertError
 from server.contract.signature import CATEGORIES, NUMBERS, QUANTILES, Datatype, Feature, Label, Signature, Tensor
-from server.contract.values import MAX_TEXT_CHARS
+from server.contract.types import MAX_TEXT_CHARS
 from training.columns import Column
 from training.dataset import Dataset
 from training.estimators import Estimator

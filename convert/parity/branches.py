@@ -17,7 +17,7 @@ from sklearn.tree import BaseDecisionTree
 from convert.converters import forest, gradient_boosting, hist_gradient_boosting
 from convert.converters.ensemble import Precision
 from convert.converters.tree import Tree
-from server.contract.signature import MAX_FP32
+from server.contract.types import MAX_FP32
 
 
 @attrs.frozen(eq=False)

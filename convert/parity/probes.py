@@ -13,8 +13,8 @@ import pandas as pd
 from convert.parity.bisection import cross
 from convert.parity.branches import Branches, around, visited_branches
 from convert.parity.model_inputs import ModelInput, model_inputs
-from server.contract.signature import MAX_FP32, Feature
-from server.contract.values import MAX_WHOLE
+from server.contract.signature import Feature
+from server.contract.types import MAX_FP32, MAX_INTEGER
 from training.estimators import Estimator
 
 GENERATED_ROWS = 20_000
@@ -184,5 +184,5 @@ def _askable(feature: Feature, values: npt.NDArray[np.float64]) -> npt.NDArray[n
     if feature.type == "boolean":
         return np.array([0.0, 1.0])
     if feature.type == "integer":
-        return np.unique(np.clip([np.floor(values), np.ceil(values)], -MAX_WHOLE, MAX_WHOLE))
+        return np.unique(np.clip([np.floor(values), np.ceil(values)], -MAX_INTEGER, MAX_INTEGER))
     return np.unique(np.clip(values, -MAX_FP32, MAX_FP32))

@@ -15,11 +15,10 @@ from convert.places import add_models_dir
 from convert.publishing.candidate import make_candidate
 from convert.report.published import find_published
 from convert.report.report import make_report
+from server.disk import sync_folder, write_file
 from server.errors import CorollaError
 from server.models.repository import REPORT_FILE
 from training.artifacts import load_artifacts
-from training.durable import sync_folder, write_file
-from training.errors import TrainingError
 from training.places import add_data_dir
 from training.runlog import Run, RunLog
 
@@ -35,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _make_parser().parse_args(arguments)
     try:
         return _report(options)
-    except (ConvertError, TrainingError, CorollaError, OSError, sqlite3.Error) as error:
+    except (CorollaError, OSError, sqlite3.Error) as error:
         print(f"refused: {error}", file=sys.stderr)
         return REFUSED
 

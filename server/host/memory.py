@@ -5,7 +5,7 @@ is left of the memory once all models are loaded. What a connection itself takes
 knows nothing of models or connections.
 """
 
-from server.contract.values import MAX_TEXT_CHARS
+from server.contract.types import MAX_TEXT_CHARS
 
 MAX_QUEUE_ROWS = 65_536
 """More rows than this need not wait for any model, however much memory there is."""

@@ -11,15 +11,16 @@ from pandas.api.types import is_numeric_dtype
 from convert.compile.export import Compiled, Precision, describe_features, export
 from convert.parity.probes import Questions, make_questions
 from convert.parity.proof import Certificate, prove
-from training.columns import Column, Kind
+from server.contract.types import Type
+from training.columns import Column
 from training.dataset import Dataset, Task
 from training.estimators import Estimator, choose_estimator, seed_estimator
 
 WORDS = ["rot", "grün", 'blue, "light"', "0"]
-TARGETS: dict[str, Kind] = {"f": "number", "i": "integer", "b": "boolean", "O": "category"}
+TARGETS: dict[str, Type] = {"f": "number", "i": "integer", "b": "boolean", "O": "category"}
 
 
-def make_table(features: pd.DataFrame, target: Any, kinds: Mapping[str, Kind] | None = None) -> Dataset:
+def make_table(features: pd.DataFrame, target: Any, kinds: Mapping[str, Type] | None = None) -> Dataset:
     """Makes a dataset; a column is of numbers, or of categories where it has text, unless its kind is given."""
     # Text as objects, which is how a dataset has it.
     given = pd.DataFrame({str(name): _as_read(values) for name, values in features.items()})
@@ -34,7 +35,7 @@ def _as_read(values: pd.Series) -> pd.Series:
     return values if is_numeric_dtype(values) else values.astype(object)
 
 
-def _describe(values: pd.Series, kind: Kind | None) -> Column:
+def _describe(values: pd.Series, kind: Type | None) -> Column:
     is_text = values.dtype == object
     missing = (values == "") if is_text else values.isna()
     return Column(str(values.name), kind or ("category" if is_text else "number"), int(missing.sum()))
@@ -63,7 +64,7 @@ def mixed_table(labels: Any = ("no", "yes"), rows: int = 60) -> Dataset:
         }
     )
     score = number[0] + np.nan_to_num(number[1]) + (word == "rot") + truth + whole / 10
-    kinds: dict[str, Kind] = {"count": "integer", "steps": "integer", "is new": "boolean", "is open": "boolean"}
+    kinds: dict[str, Type] = {"count": "integer", "steps": "integer", "is new": "boolean", "is open": "boolean"}
     if labels is None:
         return make_table(features, score, kinds)
     ranks = np.digitize(score, np.quantile(score, np.linspace(0, 1, len(labels) + 1)[1:-1]))

@@ -110,7 +110,7 @@ def test_a_sound_table_is_not_warned_of(capsys: pytest.CaptureFixture[str], tmp_
         ),
         (
             [str(IRIS_CSV), "Species", "--name", "Iris"],
-            "refused: expected a dataset's name that matches [a-z][a-z0-9_-]{0,62}, got 'Iris'; --name chooses it",
+            "refused: expected a model name that matches [a-z][a-z0-9_-]{0,62}, got 'Iris'; --name chooses another",
         ),
         ([str(IRIS_CSV), "Species", "--task", "regression"], "refused: the target 'Species' is of kind category"),
         ([str(IRIS_CSV), "Species", "--estimator", "ridge"], "refused: no estimator 'ridge' for classification"),

@@ -8,7 +8,8 @@ import pytest
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import Pipeline
 
-from training.columns import Column, Kind
+from server.contract.types import Type
+from training.columns import Column
 from training.pipelines import EXPANSIONS, Expansion, Needs, make_pipeline
 
 NOTHING = Needs(filled=False)
@@ -108,7 +109,7 @@ def test_products_of_two_are_those_of_the_numbers_and_of_each_with_itself() -> N
 @pytest.mark.parametrize("expansion", EXPANSIONS)
 @pytest.mark.parametrize("kind", ["number", "integer", "boolean"])
 def test_a_column_that_is_empty_in_the_rows_to_learn_from_is_learned_from_without_harm(
-    kind: Kind, expansion: Expansion
+    kind: Type, expansion: Expansion
 ) -> None:
     columns = [N, Column("gone", kind, missing=5)]
     rows = pd.DataFrame({"n": range(6), "gone": [np.nan] * 6}, dtype=np.float64)

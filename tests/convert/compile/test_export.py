@@ -17,8 +17,8 @@ from convert.compile import export as export_module
 from convert.compile.export import MAX_REASON_CHARS, PRECISIONS, Precision, describe_features, export
 from convert.errors import ConvertError
 from convert.parity.answers import to_rows
-from server.contract.signature import MAX_FP32, Feature, Label, Signature, Tensor
-from server.contract.values import MAX_TEXT_CHARS
+from server.contract.signature import Feature, Label, Signature, Tensor
+from server.contract.types import MAX_FP32, MAX_TEXT_CHARS
 from server.models.session import Session
 from tests.support.tables import WORDS, make_specimen, make_table, mixed_table
 from training.dataset import Dataset

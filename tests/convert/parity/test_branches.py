@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
 from convert.parity.branches import _read_trees, around, visited_branches
-from server.contract.signature import MAX_FP32
+from server.contract.types import MAX_FP32
 from tests.convert.converters.specimens import FAMILIES, Of, fit
 
 STEPS = [[0.0, 5.0], [1.0, 5.0], [2.0, 6.0], [3.0, 6.0]]

@@ -15,7 +15,8 @@ from convert.parity.golden import ROWS_OF_REGRESSOR, ROWS_PER_LABEL, choose_gold
 from convert.parity.proof import Proof, prove
 from server.codec.json_rows import Codec
 from server.contract.manifest import GoldenRow
-from server.contract.signature import MAX_FP32, Label
+from server.contract.signature import Label
+from server.contract.types import MAX_FP32
 from server.models.session import Session
 from tests.support.signatures import feature, signature_of
 from tests.support.tables import Specimen, make_specimen, mixed_table, questions_of

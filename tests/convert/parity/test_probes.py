@@ -20,8 +20,7 @@ from convert.parity.branches import around
 from convert.parity.golden import to_fields
 from convert.parity.probes import BESIDE_ROWS, GENERATED_ROWS, HUGE, UNSEEN, Questions, make_questions
 from server.codec.json_rows import Codec
-from server.contract.signature import MAX_FP32
-from server.contract.values import MAX_WHOLE
+from server.contract.types import MAX_FP32, MAX_INTEGER
 from tests.support.signatures import comparable
 from tests.support.tables import Specimen, make_specimen, make_table, mixed_table
 from training.dataset import Dataset
@@ -95,7 +94,7 @@ def test_whole_numbers_stay_whole_and_truth_values_zero_or_one(asked: Asked) -> 
         for name in ("count", "steps"):
             values = rows[name].dropna()
             assert (values == values.round()).all()
-            assert (values.abs() <= MAX_WHOLE).all()
+            assert (values.abs() <= MAX_INTEGER).all()
         for name in ("is new", "is open"):
             assert set(rows[name].dropna()) <= {0.0, 1.0}
         for name in ("size (cm)", "weight"):
@@ -209,7 +208,7 @@ def test_every_threshold_on_a_feature_of_a_mixed_table_is_asked(mixed: Specimen,
 def test_each_feature_is_asked_at_its_ends_and_far_beyond(mixed: Specimen, asked: Asked, name: str) -> None:
     known = mixed.dataset.features
     rows = pd.concat([asked["at the ends"], asked["extreme"]])
-    limit = MAX_FP32 if name in {"size (cm)", "weight"} else MAX_WHOLE
+    limit = MAX_FP32 if name in {"size (cm)", "weight"} else MAX_INTEGER
     wanted = {known[name].min(), known[name].max(), 0.0}
     wanted |= {sign * min(value, limit) for value in HUGE for sign in (-1, 1)}
     others = [other for other in known.columns if other != name]

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from server.contract.values import MAX_TEXT_CHARS
+from server.contract.types import MAX_TEXT_CHARS
 from server.host.memory import (
     MAX_QUEUE_ROWS,
     NUMBER_BYTES,

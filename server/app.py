@@ -3,16 +3,19 @@
 import asyncio
 import logging
 import signal
-from typing import Any
+from typing import Any, cast
 
 from litestar import Litestar, Request, Response
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
+from litestar.utils.path import normalize_path
 
-from server.api.lane import HOT_ROUTES, HotRoute, HotRoutes
+from server.api.asgi import respond
+from server.api.endpoint import RouteTable
+from server.api.lane import ROUTES
 from server.api.pages import Readiness, make_page_routes
-from server.api.predict import make_predict_routes
-from server.api.service import Desk, open_desk
+from server.api.predict import make_endpoints
+from server.api.service import Service, open_service
 from server.host.cgroup import read_resident_bytes
 from server.host.memory import choose_body_bytes, left_bytes
 from server.host.sizing import Plan, explain
@@ -23,7 +26,7 @@ from server.telemetry.metrics import Metrics
 from server.telemetry.worker_counts import Exchange
 from server.wire.connections import ConnectionLimits, Watch
 from server.wire.limits import WATCH
-from server.wire.offload import Decoding
+from server.wire.offload import Offload
 from server.wire.replies import reply_to
 
 logger = logging.getLogger(__name__)
@@ -52,37 +55,42 @@ class Application:
         resident_bytes = read_resident_bytes()
         free_bytes = left_bytes(plan.memory_bytes, resident_bytes, plan.workers)
         room_bytes = free_bytes // len(catalog.models)
-        self._desks = [open_desk(model, settings, room_bytes) for model in catalog.models.values()]
+        self._services = [open_service(model, settings, room_bytes) for model in catalog.models.values()]
         self._exchange = exchange
         self._metrics = Metrics(
-            {desk.name: desk.metrics for desk in self._desks}, exchange.read_others if exchange else tuple
+            {service.name: service.metrics for service in self._services}, exchange.read_others if exchange else tuple
         )
         self._readiness = Readiness(catalog)
         held_bytes = choose_body_bytes(free_bytes, settings.max_body_bytes)
-        _tell_sizes(settings, plan, self._desks, resident_bytes, free_bytes)
+        _tell_sizes(settings, plan, self._services, resident_bytes, free_bytes)
         self._watch = Watch(ConnectionLimits(settings.max_body_bytes, held_bytes), self._every_second)
-        self._decoding = Decoding(self._watch)
-        hot_routes = [HotRoute(desk, access_log=settings.access_log) for desk in self._desks]
-        self._hot_routes = HotRoutes({route.path.encode(): route for route in hot_routes})
-        coalescing = {desk.name: desk.about for desk in self._desks}
+        self._offload = Offload(self._watch)
+        self._routes = RouteTable(make_endpoints(self._services), access_log=settings.access_log)
+        coalescing = {service.name: service.about for service in self._services}
         litestar = Litestar(
-            route_handlers=[
-                *make_page_routes(catalog, coalescing, self._readiness, self._metrics.text),
-                *make_predict_routes(self._desks, self._decoding),
-            ],
+            route_handlers=make_page_routes(catalog, coalescing, self._readiness, self._metrics.text),
             exception_handlers={Exception: _answer_error},
             on_startup=[self._watch.start],
             on_shutdown=[self._stop],
             openapi_config=None,
             logging_config=None,
         )
-        self._app: ASGIApp = AccessLog(litestar) if settings.access_log else litestar
+        self._litestar = litestar
+        self._app: ASGIApp = AccessLog(self._route) if settings.access_log else self._route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request; at the beginning of the process's life, shares its state with the connections."""
         if scope["type"] != ScopeType.HTTP:  # a lifespan, since uvicorn is told to serve no websockets
-            scope["state"] |= {WATCH: self._watch, HOT_ROUTES: self._hot_routes}
+            scope["state"] |= {WATCH: self._watch, ROUTES: self._routes}
         await self._app(scope, receive, send)
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hands a request to its endpoint, which the fast path finds in the same table, or else to the framework."""
+        path = normalize_path(scope["path"]) if scope["type"] == ScopeType.HTTP else ""
+        if endpoint := self._routes.endpoints.get(path.encode()):
+            await respond(endpoint, cast(HTTPScope, scope), receive, send, self._offload)
+        else:
+            await self._litestar(scope, receive, send)
 
     def drain(self) -> None:
         """Tells probes that the process is about to stop."""
@@ -103,8 +111,8 @@ class Application:
             logger.warning("the other workers cannot be told what was counted: %s", error)
 
     async def _stop(self) -> None:
-        await asyncio.gather(*(desk.coalescer.close() for desk in self._desks))
-        self._decoding.close()
+        await asyncio.gather(*(service.coalescer.close() for service in self._services))
+        self._offload.close()
         self._watch.stop()
         self._publish_counts()
 
@@ -123,7 +131,7 @@ def create_app(settings: Settings, plan: Plan, exchange: Exchange | None = None)
     return Application(settings, plan, exchange)
 
 
-def _tell_sizes(settings: Settings, plan: Plan, desks: list[Desk], resident_bytes: int, free_bytes: int) -> None:
+def _tell_sizes(settings: Settings, plan: Plan, services: list[Service], resident_bytes: int, free_bytes: int) -> None:
     """Says in the log what the host leaves, every size that follows from it, and why."""
     facts = {
         "cpu_quota": plan.cores.quota,
@@ -133,8 +141,8 @@ def _tell_sizes(settings: Settings, plan: Plan, desks: list[Desk], resident_byte
         "left_mb": free_bytes // 10**6,
         "workers": plan.workers,
         "session_threads": plan.threads,
-        "max_queue_rows": {desk.name: desk.coalescer.limits.max_queue_rows for desk in desks},
-        "max_batch_rows": {desk.name: desk.coalescer.limits.max_batch_rows for desk in desks},
+        "max_queue_rows": {service.name: service.coalescer.limits.max_queue_rows for service in services},
+        "max_batch_rows": {service.name: service.coalescer.limits.max_batch_rows for service in services},
         "bodies_mb": choose_body_bytes(free_bytes, settings.max_body_bytes) // 10**6,
         "why": explain(settings, plan),
     }

@@ -6,8 +6,9 @@ from pathlib import Path
 import attrs
 import pytest
 
+from server.codec.json_rows import Codec
 from server.contract.manifest import GoldenRow
-from server.doctor.checkup import Ward, replay
+from server.doctor.checkup import Ward, examine_golden_rows
 from server.models.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE
 from server.models.session import Session
 from server.settings import Settings
@@ -61,7 +62,7 @@ def test_what_differs_only_in_a_batch_is_told(iris_workshop: Workshop) -> None:
     manifest = iris_workshop.manifest()
     sound = Session((iris_workshop.version_dir / MODEL_FILE).read_bytes(), manifest.signature)
     session = AlteredSession(sound, lambda answers: answers[::-1])
-    told = replay(manifest, session)
+    told = examine_golden_rows(manifest, Codec(manifest.signature, manifest.model_name), session)
     assert told.flips_alone == 0
     assert told.flips_together > 0
     assert told.max_difference > 0.5

@@ -1,7 +1,6 @@
 """Model + settings -> Desk: all that one model's requests need, whichever way they come in."""
 
 import logging
-from collections import Counter
 from collections.abc import Callable
 
 import attrs
@@ -12,7 +11,6 @@ from server.coalescing.pending import Limits
 from server.codec.json_rows import Codec
 from server.contract.signature import Answer, Row
 from server.errors import DeadlineError, OverloadedError
-from server.host.memory import choose_queue_rows
 from server.models.catalog import Model
 from server.settings import Settings
 from server.telemetry.metrics import ModelMetrics
@@ -48,13 +46,13 @@ class Desk:
         return reply_to(error)
 
 
-def open_desk(model: Model, settings: Settings, free_bytes: int) -> Desk:
+def open_desk(model: Model, settings: Settings, queue_rows: int) -> Desk:
     """Measures what the model costs, chooses how its requests are coalesced, and says so in the log.
 
     Args:
         model: What answers.
         settings: What was asked for.
-        free_bytes: How much of the memory that is left is for this model.
+        queue_rows: How many rows may wait for it.
     """
     manifest = model.manifest
     # By a codec of its own: the served one counts what clients send.
@@ -63,8 +61,6 @@ def open_desk(model: Model, settings: Settings, free_bytes: int) -> Desk:
     why, mode = ("asked for" if settings.coalescing != "auto" else "measured"), settings.coalescing
     if not model.batch_invariant:
         why, mode = "answers change with the batch by more than the certificate's tolerance", "off"
-    types = Counter("category" if one.type == "category" else "number" for one in manifest.signature.features)
-    queue_rows = settings.max_queue_rows or choose_queue_rows(free_bytes, types["number"], types["category"])
     chosen = choose_limits(cost, mode, settings.max_batch_rows or None, queue_rows, settings.deadline_ms / 1000)
     # No batch is larger than the ones in which the model was proven equal.
     limits = attrs.evolve(chosen, max_batch_rows=min(chosen.max_batch_rows, manifest.parity.max_batch_rows))

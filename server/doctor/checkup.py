@@ -9,6 +9,7 @@ from server.contract.manifest import Manifest
 from server.doctor.report import Refused, Replay, Served
 from server.errors import CorollaError
 from server.host.cgroup import read_resident_bytes
+from server.host.sizing import Sizes
 from server.models.catalog import Model, Refusal, load_model, load_newest
 from server.models.repository import MODEL_FILE, list_versions, read_package
 from server.models.session import Session
@@ -46,16 +47,15 @@ class Ward:
                 self.models.append((model, read_resident_bytes() - before_bytes))
         self.refused = tuple(_refuse(models_dir, refusal, threads) for refusal in refusals)
 
-    def examine(self, models_dir: Path, settings: Settings, free_bytes: int) -> tuple[Served, ...]:
+    def examine(self, models_dir: Path, settings: Settings, sizes: Sizes) -> tuple[Served, ...]:
         """Measures each loaded model and chooses its bounds as the server would.
 
         Args:
             models_dir: Where they were loaded from.
             settings: The server's.
-            free_bytes: What a server's process has left to grow by.
+            sizes: What a server's process takes on at once.
         """
-        room_bytes = free_bytes // max(1, len(self.models))
-        return tuple(_examine(models_dir, settings, room_bytes, *loaded) for loaded in self.models)
+        return tuple(_examine(models_dir, settings, sizes, *loaded) for loaded in self.models)
 
 
 def replay(manifest: Manifest, session: Session) -> Replay:
@@ -90,9 +90,9 @@ def _refuse(models_dir: Path, refusal: Refusal, threads: int) -> Refused:
     return Refused(name, number, refusal.reason, replayed)
 
 
-def _examine(models_dir: Path, settings: Settings, room_bytes: int, model: Model, loaded_bytes: int) -> Served:
+def _examine(models_dir: Path, settings: Settings, sizes: Sizes, model: Model, loaded_bytes: int) -> Served:
     manifest = model.manifest
-    desk = open_desk(model, settings, room_bytes)
+    desk = open_desk(model, settings, sizes.queue_rows(manifest.signature))
     limits, cost = desk.coalescer.limits, desk.metrics.cost
     return Served(
         name=manifest.name,

@@ -10,8 +10,7 @@ from server.doctor.hardware import read_host
 from server.doctor.report import FORMAT, Load, Memory, Report, Served, Sizing
 from server.doctor.rise import choose_first_rate, make_questions, rise
 from server.host.cgroup import read_peak_bytes, read_resident_bytes, read_used_bytes
-from server.host.memory import choose_body_bytes, left_bytes
-from server.host.sizing import Plan, explain, read_plan
+from server.host.sizing import ResourcePlan, Sizes, make_sizes, read_plan
 from server.models.catalog import Model
 from server.settings import Settings
 
@@ -26,28 +25,27 @@ def examine(settings: Settings, flags: Sequence[str], budget: Budget) -> Report:
     """
     plan = read_plan(settings)
     ward = Ward(settings.models_dir, plan.threads, settings.trusted_keys)
-    sizing = _size(settings, plan)
-    served = ward.examine(settings.models_dir, settings, sizing.left_bytes)
+    sizes = make_sizes(settings, plan, read_resident_bytes(), len(ward.models))
+    served = ward.examine(settings.models_dir, settings, sizes)
     models = [model for model, _ in ward.models]
     load, fault = None, ward.fault
     if served:
         load, fault = _load(flags, plan, models, served, budget.p99_ms or settings.deadline_ms)
-    return Report(FORMAT, read_host(plan.cores), sizing, served, ward.refused, load, fault)
+    return Report(FORMAT, read_host(plan.cores), _describe(sizes), served, ward.refused, load, fault)
 
 
-def _size(settings: Settings, plan: Plan) -> Sizing:
-    free_bytes = left_bytes(plan.memory_bytes, read_resident_bytes(), plan.workers)
+def _describe(sizes: Sizes) -> Sizing:
     return Sizing(
-        workers=plan.workers,
-        session_threads=plan.threads,
-        left_bytes=free_bytes,
-        bodies_bytes=choose_body_bytes(free_bytes, settings.max_body_bytes),
-        why=explain(settings, plan),
+        workers=sizes.plan.workers,
+        session_threads=sizes.plan.threads,
+        left_bytes=sizes.left_bytes,
+        bodies_bytes=sizes.bodies_bytes,
+        why=dict(sizes.why),
     )
 
 
 def _load(
-    flags: Sequence[str], plan: Plan, models: Sequence[Model], served: Sequence[Served], p99_ms: float
+    flags: Sequence[str], plan: ResourcePlan, models: Sequence[Model], served: Sequence[Served], p99_ms: float
 ) -> tuple[Load | None, str]:
     row_s = sum(model.batch_us + model.row_us for model in served) / len(served) / 1e6
     try:

@@ -8,13 +8,19 @@ import pytest
 
 from server.contract.manifest import GoldenRow
 from server.doctor.checkup import Ward, replay
+from server.host.cgroup import Cores
+from server.host.sizing import Sizes, make_plan, make_sizes
 from server.models.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE
 from server.models.session import Session
 from server.settings import Settings
 from tests.support.fakes import AlteredSession
 from tests.support.workshop import Workshop
 
-FREE_BYTES = 10**9
+MB = 10**6
+
+
+def sizes_for(settings: Settings) -> Sizes:
+    return make_sizes(settings, make_plan(settings, Cores(1, None), 1000 * MB, 0), resident_bytes=90 * MB, models=1)
 
 
 def flip_golden_row(workshop: Workshop) -> None:
@@ -30,7 +36,8 @@ def flip_golden_row(workshop: Workshop) -> None:
 
 def test_a_model_is_told_as_it_would_be_served(iris_workshop: Workshop) -> None:
     ward = Ward(iris_workshop.models_dir, threads=1)
-    (served,) = ward.examine(iris_workshop.models_dir, Settings(max_queue_rows=9), FREE_BYTES)
+    settings = Settings(max_queue_rows=9)
+    (served,) = ward.examine(iris_workshop.models_dir, settings, sizes_for(settings))
     assert (served.name, served.version, served.model_name) == ("iris", 1, "log_reg_1")
     assert served.file_bytes == (iris_workshop.version_dir / MODEL_FILE).stat().st_size
     assert (served.max_queue_rows, served.on_worker, served.why) == (9, False, "measured")
@@ -43,7 +50,7 @@ def test_a_model_is_told_as_it_would_be_served(iris_workshop: Workshop) -> None:
 def test_a_version_with_a_flipped_golden_row_is_refused_and_its_flips_counted(workshop: Workshop) -> None:
     flip_golden_row(workshop)
     ward = Ward(workshop.models_dir, threads=1)
-    assert (ward.models, ward.examine(workshop.models_dir, Settings(), FREE_BYTES)) == ([], ())
+    assert (ward.models, ward.examine(workshop.models_dir, Settings(), sizes_for(Settings()))) == ([], ())
     (refused,) = ward.refused
     assert refused.reason == "golden row 0 is not answered on this host as the estimator answered it"
     assert refused.replay is not None

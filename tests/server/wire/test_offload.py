@@ -105,7 +105,7 @@ def tell_health() -> str:
 async def served(workshop: Workshop, gate: Gate, watch: Watch, decoding: Decoding) -> AsyncIterator[int]:
     """Serves the Iris model with a gate before its codec, by the lane where that takes a request; gives the port."""
     model = load_model(workshop.version_dir, "iris", 1, threads=1)
-    desk = open_desk(attrs.evolve(model, codec=GatedCodec(model, gate)), Settings(), free_bytes=2**30)
+    desk = open_desk(attrs.evolve(model, codec=GatedCodec(model, gate)), Settings(), queue_rows=2**30)
     app = Litestar([tell_health, *make_predict_routes([desk], decoding)], openapi_config=None)
     config = uvicorn.Config(app, lifespan="off", log_config=None)
     config.load()

@@ -7,8 +7,8 @@ from server.doctor.checkup import Ward
 from server.doctor.child import Child, serving
 from server.doctor.errors import NotServingError
 from server.doctor.hardware import read_host
+from server.doctor.ramp_up import choose_first_rate, make_probes, ramp_up
 from server.doctor.report import FORMAT, Load, Memory, Report, Served, Sizing
-from server.doctor.rise import choose_first_rate, make_questions, rise
 from server.host.cgroup import read_peak_bytes, read_resident_bytes, read_used_bytes
 from server.host.sizing import ResourcePlan, Sizes, make_sizes, read_plan
 from server.models.catalog import Model
@@ -50,7 +50,7 @@ def _load(
     row_s = sum(model.batch_us + model.row_us for model in served) / len(served) / 1e6
     try:
         with serving(flags, plan.workers) as child:
-            steps, ended = rise(child, make_questions(models), choose_first_rate(row_s), p99_ms)
+            steps, ended = ramp_up(child, make_probes(models), choose_first_rate(row_s), p99_ms)
             return Load(steps, ended, _read_memory(child)), ""
     except NotServingError as error:
         return None, str(error)

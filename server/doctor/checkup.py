@@ -1,4 +1,4 @@
-"""Versions on disk -> what each is worth on this host; loads them as the server does, and knows nothing of HTTP."""
+"""Versions on disk -> golden rows replayed and cost measured on this host; each is loaded as the server loads it."""
 
 import functools
 from pathlib import Path
@@ -17,22 +17,22 @@ from server.models.trust import TrustedKeys
 from server.settings import Settings
 
 
-class Ward:
-    """All that is loaded, and what was refused on the way.
+class LoadedModels:
+    """The newest sound version of every model, loaded into this process.
 
     Attributes:
-        models: The loaded models, and how many bytes the process grew by for each.
+        models: Each loaded model, and by how many bytes the process's RSS grew for it.
         refused: The versions that were refused.
-        fault: Why the model repository cannot be read, if so.
+        fault: Why the model repository cannot be read; empty if it can.
     """
 
     def __init__(self, models_dir: Path, threads: int, trusted: TrustedKeys | None = None) -> None:
-        """Loads the newest sound version of every model.
+        """Load the models.
 
         Args:
-            models_dir: The model repository; without it there is nothing to load.
+            models_dir: The model repository; a missing one has no models.
             threads: How many threads a session may use.
-            trusted: Whose signature a version must bear; None takes those without one.
+            trusted: The keys of which one must have signed a version; None takes unsigned versions.
         """
         load = functools.partial(load_model, threads=threads, trusted=trusted)
         self.models: list[tuple[Model, int]] = []
@@ -48,18 +48,18 @@ class Ward:
         self.refused = tuple(_refuse(models_dir, refusal, threads) for refusal in refusals)
 
     def examine(self, models_dir: Path, settings: Settings, sizes: Sizes) -> tuple[Served, ...]:
-        """Measures each loaded model and chooses its bounds as the server would.
+        """Measure each model and choose its limits as the server would.
 
         Args:
-            models_dir: Where they were loaded from.
-            settings: The server's.
-            sizes: What a server's process takes on at once.
+            models_dir: The model repository.
+            settings: The server's settings.
+            sizes: The sizes of a server's process.
         """
         return tuple(_examine(models_dir, settings, sizes, *loaded) for loaded in self.models)
 
 
 def replay(manifest: Manifest, session: Session) -> Replay:
-    """Answers a version's golden rows, alone and together, and counts what differs from the estimator's answers.
+    """Answer a version's golden rows one by one and in a batch, and count differences to the estimator's answers.
 
     Raises:
         CorollaError: If they cannot be answered at all.
@@ -86,7 +86,7 @@ def _refuse(models_dir: Path, refusal: Refusal, threads: int) -> Refused:
         package = read_package(models_dir / name / str(number), name, number)
         replayed = replay(package.manifest, Session(package.model, package.manifest.signature, threads))
     except CorollaError:
-        pass  # what it was refused for comes before its golden rows
+        pass  # the version is refused for a fault that comes before its golden rows
     return Refused(name, number, refusal.reason, replayed)
 
 

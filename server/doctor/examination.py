@@ -1,9 +1,9 @@
-"""Settings -> Report: the one place where the doctor's parts are brought together."""
+"""Settings -> Report: calls each part of the doctor in turn and collects the findings."""
 
 from collections.abc import Sequence
 
 from server.doctor.budget import Budget
-from server.doctor.checkup import Ward
+from server.doctor.checkup import LoadedModels
 from server.doctor.child import Child, serving
 from server.doctor.errors import NotServingError
 from server.doctor.hardware import read_host
@@ -16,22 +16,22 @@ from server.settings import Settings
 
 
 def examine(settings: Settings, flags: Sequence[str], budget: Budget) -> Report:
-    """Looks at the host, at the models, and at a server that it starts.
+    """Examine the host, the models, and a server under load.
 
     Args:
-        settings: The server's.
-        flags: The same, as they were given.
-        budget: The load ends where its p99 is passed.
+        settings: The server's settings.
+        flags: The same settings, as they were given on the command line.
+        budget: The load ends when its p99 is exceeded.
     """
     plan = read_plan(settings)
-    ward = Ward(settings.models_dir, plan.threads, settings.trusted_keys)
-    sizes = make_sizes(settings, plan, read_resident_bytes(), len(ward.models))
-    served = ward.examine(settings.models_dir, settings, sizes)
-    models = [model for model, _ in ward.models]
-    load, fault = None, ward.fault
+    loaded = LoadedModels(settings.models_dir, plan.threads, settings.trusted_keys)
+    sizes = make_sizes(settings, plan, read_resident_bytes(), len(loaded.models))
+    served = loaded.examine(settings.models_dir, settings, sizes)
+    models = [model for model, _ in loaded.models]
+    load, fault = None, loaded.fault
     if served:
         load, fault = _load(flags, plan, models, served, budget.p99_ms or settings.deadline_ms)
-    return Report(FORMAT, read_host(plan.cores), _describe(sizes), served, ward.refused, load, fault)
+    return Report(FORMAT, read_host(plan.cores), _describe(sizes), served, loaded.refused, load, fault)
 
 
 def _describe(sizes: Sizes) -> Sizing:

@@ -142,18 +142,16 @@ def make_sizes(settings: Settings, plan: ResourcePlan, resident_bytes: int, mode
 def _explain_queue_rows(settings: Settings, models: int) -> str:
     if settings.max_queue_rows:
         return ASKED_FOR
-    return (
-        f"{QUEUE_SHARE} of the memory left, split between {_count(models, 'model')}, by the size of a row; "
-        f"{LEAST_QUEUE_ROWS} to {MAX_QUEUE_ROWS} rows each"
-    )
+    each = f"for each of {_count(models, 'model')}" if models > 1 else "for the model"
+    return f"{QUEUE_SHARE} of the memory left, {LEAST_QUEUE_ROWS} to {MAX_QUEUE_ROWS} rows {each}, by a row's size"
 
 
 def _explain_batch_rows(settings: Settings) -> str:
     if settings.max_batch_rows:
         return ASKED_FOR
     if settings.coalescing == "off":
-        return "one row, for --coalescing is off"
-    return "each model's measured cost, at most its certified batch; one row if its answers change with the batch"
+        return "1, for --coalescing is off"
+    return "each model's measured cost, at most its certified batch; 1 if its answers change with the batch"
 
 
 def _choose_workers(cores: Cores, memory_bytes: int, model_bytes: int) -> tuple[int, str]:

@@ -61,10 +61,9 @@ def test_the_memory_left_is_shared_out_with_reasons() -> None:
         "workers": sizes.plan.why_workers,
         "session_threads": sizes.plan.why_threads,
         "left_mb": "512 MB memory for 2 workers, less 90 MB resident with models loaded",
-        "max_queue_rows": "1/8 of the memory left, split between 2 models, by the size of a row; "
-        "256 to 65536 rows each",
-        "max_batch_rows": "each model's measured cost, at most its certified batch; "
-        "one row if its answers change with the batch",
+        "max_queue_rows": "1/8 of the memory left, 256 to 65536 rows for each of 2 models, by a row's size",
+        "max_batch_rows": "each model's measured cost, at most its certified batch; 1 if its answers change with the "
+        "batch",
         "bodies_mb": "1/4 of the memory left",
     }
 
@@ -72,6 +71,7 @@ def test_the_memory_left_is_shared_out_with_reasons() -> None:
 def test_without_memory_or_models_there_are_sizes_too() -> None:
     sizes = sizes_of(Settings(), memory_mb=64, models=0)
     assert (sizes.left_bytes, sizes.model_bytes, sizes.bodies_bytes) == (0, 0, Settings().max_body_bytes)
+    assert sizes.why["max_queue_rows"] == "1/8 of the memory left, 256 to 65536 rows for the model, by a row's size"
     assert sizes.why["bodies_mb"] == "one body of --max-body-bytes, which is more than 1/4 of the memory left"
 
 
@@ -83,7 +83,7 @@ def test_what_was_asked_for_is_its_own_reason() -> None:
 
 
 def test_without_coalescing_a_batch_is_one_row() -> None:
-    assert sizes_of(Settings(coalescing="off")).why["max_batch_rows"] == "one row, for --coalescing is off"
+    assert sizes_of(Settings(coalescing="off")).why["max_batch_rows"] == "1, for --coalescing is off"
 
 
 def test_the_queue_is_as_long_as_memory_allows_unless_it_was_said(iris_workshop: Workshop) -> None:

@@ -17,8 +17,7 @@ from server.api.pages import Readiness, make_page_routes
 from server.api.predict import make_endpoints
 from server.api.service import Service, open_service
 from server.host.cgroup import read_resident_bytes
-from server.host.memory import choose_body_bytes, left_bytes
-from server.host.sizing import Plan, explain
+from server.host.sizing import ResourcePlan, Sizes, make_sizes
 from server.models.catalog import load_catalog
 from server.settings import Settings
 from server.telemetry.access_log import AccessLog
@@ -38,7 +37,7 @@ SCANTY_BYTES = 16 * 10**6
 class Application:
     """The ASGI application, and what the connections of its process share with it."""
 
-    def __init__(self, settings: Settings, plan: Plan, exchange: Exchange | None) -> None:
+    def __init__(self, settings: Settings, plan: ResourcePlan, exchange: Exchange | None) -> None:
         """Loads every model and wires the routes to them.
 
         Args:
@@ -52,18 +51,18 @@ class Application:
         if settings.trusted_keys is not None:
             logger.info("signed versions only", extra={"facts": {"why": str(settings.trusted_keys)}})
         catalog = load_catalog(settings.models_dir, plan.threads, settings.trusted_keys)
-        resident_bytes = read_resident_bytes()
-        free_bytes = left_bytes(plan.memory_bytes, resident_bytes, plan.workers)
-        room_bytes = free_bytes // len(catalog.models)
-        self._services = [open_service(model, settings, room_bytes) for model in catalog.models.values()]
+        sizes = make_sizes(settings, plan, read_resident_bytes(), len(catalog.models))
+        self._services = [
+            open_service(model, settings, sizes.queue_rows(model.manifest.signature))
+            for model in catalog.models.values()
+        ]
         self._exchange = exchange
         self._metrics = Metrics(
             {service.name: service.metrics for service in self._services}, exchange.read_others if exchange else tuple
         )
         self._readiness = Readiness(catalog)
-        held_bytes = choose_body_bytes(free_bytes, settings.max_body_bytes)
-        _tell_sizes(settings, plan, self._services, resident_bytes, free_bytes)
-        self._watch = Watch(ConnectionLimits(settings.max_body_bytes, held_bytes), self._every_second)
+        _log_sizes(sizes, self._services)
+        self._watch = Watch(ConnectionLimits(settings.max_body_bytes, sizes.bodies_bytes), self._every_second)
         self._offload = Offload(self._watch)
         self._routes = RouteTable(make_endpoints(self._services), access_log=settings.access_log)
         coalescing = {service.name: service.about for service in self._services}
@@ -117,7 +116,7 @@ class Application:
         self._publish_counts()
 
 
-def create_app(settings: Settings, plan: Plan, exchange: Exchange | None = None) -> Application:
+def create_app(settings: Settings, plan: ResourcePlan, exchange: Exchange | None = None) -> Application:
     """Makes the application of one process.
 
     Args:
@@ -131,22 +130,23 @@ def create_app(settings: Settings, plan: Plan, exchange: Exchange | None = None)
     return Application(settings, plan, exchange)
 
 
-def _tell_sizes(settings: Settings, plan: Plan, services: list[Service], resident_bytes: int, free_bytes: int) -> None:
-    """Says in the log what the host leaves, every size that follows from it, and why."""
+def _log_sizes(sizes: Sizes, services: list[Service]) -> None:
+    """Log the host's limits, every size that follows from them, and the reason for each."""
+    plan = sizes.plan
     facts = {
         "cpu_quota": plan.cores.quota,
         "cpu_affinity": plan.cores.affinity,
         "memory_mb": plan.memory_bytes // 10**6,
-        "taken_mb": resident_bytes // 10**6,
-        "left_mb": free_bytes // 10**6,
+        "taken_mb": sizes.resident_bytes // 10**6,
+        "left_mb": sizes.left_bytes // 10**6,
         "workers": plan.workers,
         "session_threads": plan.threads,
         "max_queue_rows": {service.name: service.coalescer.limits.max_queue_rows for service in services},
         "max_batch_rows": {service.name: service.coalescer.limits.max_batch_rows for service in services},
-        "bodies_mb": choose_body_bytes(free_bytes, settings.max_body_bytes) // 10**6,
-        "why": explain(settings, plan),
+        "bodies_mb": sizes.bodies_bytes // 10**6,
+        "why": sizes.why,
     }
-    logger.log(logging.INFO if free_bytes >= SCANTY_BYTES else logging.WARNING, "sized", extra={"facts": facts})
+    logger.log(logging.INFO if sizes.left_bytes >= SCANTY_BYTES else logging.WARNING, "sized", extra={"facts": facts})
 
 
 def _answer_error(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

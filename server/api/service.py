@@ -1,7 +1,6 @@
 """Makes the service of one loaded model: its codec, its coalescer, its metrics and its replies to errors."""
 
 import logging
-from collections import Counter
 from collections.abc import Callable
 
 import attrs
@@ -12,7 +11,6 @@ from server.coalescing.pending import BatchReport, Limits
 from server.codec.json_rows import Codec
 from server.contract.signature import Answer, Row
 from server.errors import DeadlineError, OverloadedError
-from server.host.memory import choose_queue_rows
 from server.models.catalog import Model
 from server.settings import Settings
 from server.telemetry.categories import UnknownCategories
@@ -57,26 +55,24 @@ class Service:
         return reply_to(error)
 
 
-def open_service(model: Model, settings: Settings, free_bytes: int) -> Service:
+def open_service(model: Model, settings: Settings, queue_rows: int) -> Service:
     """Measure what a model costs, choose how its requests are coalesced, and say so in the log.
 
     Args:
         model: What answers.
         settings: What was asked for.
-        free_bytes: How much of the free memory is for this model.
+        queue_rows: How many rows may wait for it.
     """
-    manifest, features = model.manifest, model.manifest.signature.features
+    manifest = model.manifest
     row = model.codec.decode_row(manifest.golden[0].to_request())
     cost = measure(lambda rows: model.session.run([row] * rows))
     why, mode = ("asked for" if settings.coalescing != "auto" else "measured"), settings.coalescing
     if not model.batch_invariant:
         why, mode = "answers change with the batch by more than the certificate's tolerance", "off"
-    types = Counter("category" if one.type == "category" else "number" for one in features)
-    queue_rows = settings.max_queue_rows or choose_queue_rows(free_bytes, types["number"], types["category"])
     chosen = choose_limits(cost, mode, settings.max_batch_rows or None, queue_rows, settings.deadline_ms / 1000)
     # No batch is larger than the ones in which the model was proven equal.
     limits = attrs.evolve(chosen, max_batch_rows=min(chosen.max_batch_rows, manifest.parity.max_batch_rows))
-    unknown = UnknownCategories(features)
+    unknown = UnknownCategories(manifest.signature.features)
     metrics = ModelMetrics(cost, limits, why, lambda: coalescer.statistics().queued_rows, unknown.counts)
     _log_limits(manifest.name, cost, limits, why)
 
@@ -88,7 +84,7 @@ def open_service(model: Model, settings: Settings, free_bytes: int) -> Service:
         model.session.run,
         limits,
         _estimate(cost.batch_s, cost.row_s, limits.max_batch_rows),
-        report if types["category"] else metrics.report,
+        report if unknown.counts else metrics.report,
     )
     prepared = PreparedReplies(model.codec.known_answers)
     return Service(manifest.name, model.codec, coalescer, metrics, prepared, _about(cost, limits, why))

@@ -1,4 +1,4 @@
-"""Versions on disk -> what each is worth on this host; loads them as the server does, and knows nothing of HTTP."""
+"""Versions on disk -> golden rows replayed and cost measured on this host; each is loaded as the server loads it."""
 
 import functools
 from pathlib import Path
@@ -9,6 +9,7 @@ from server.contract.manifest import Manifest
 from server.doctor.report import Refused, Replay, Served
 from server.errors import CorollaError
 from server.host.cgroup import read_resident_bytes
+from server.host.sizing import Sizes
 from server.models.catalog import Model, Refusal, load_model, load_newest
 from server.models.replay import replay
 from server.models.repository import MODEL_FILE, list_versions, read_package
@@ -17,22 +18,22 @@ from server.models.trust import TrustedKeys
 from server.settings import Settings
 
 
-class Ward:
-    """All that is loaded, and what was refused on the way.
+class LoadedModels:
+    """The newest sound version of every model, loaded into this process.
 
     Attributes:
-        models: The loaded models, and how many bytes the process grew by for each.
+        models: Each loaded model, and by how many bytes the process's RSS grew for it.
         refused: The versions that were refused.
-        fault: Why the model repository cannot be read, if so.
+        fault: Why the model repository cannot be read; empty if it can.
     """
 
     def __init__(self, models_dir: Path, threads: int, trusted: TrustedKeys | None = None) -> None:
-        """Loads the newest sound version of every model.
+        """Load the models.
 
         Args:
-            models_dir: The model repository; without it there is nothing to load.
+            models_dir: The model repository; a missing one has no models.
             threads: How many threads a session may use.
-            trusted: Whose signature a version must bear; None takes those without one.
+            trusted: The keys of which one must have signed a version; None takes unsigned versions.
         """
         load = functools.partial(load_model, threads=threads, trusted=trusted)
         self.models: list[tuple[Model, int]] = []
@@ -47,16 +48,15 @@ class Ward:
                 self.models.append((model, read_resident_bytes() - before_bytes))
         self.refused = tuple(_refuse(models_dir, refusal, threads) for refusal in refusals)
 
-    def examine(self, models_dir: Path, settings: Settings, free_bytes: int) -> tuple[Served, ...]:
-        """Measures each loaded model and chooses its bounds as the server would.
+    def examine(self, models_dir: Path, settings: Settings, sizes: Sizes) -> tuple[Served, ...]:
+        """Measure each model and choose its limits as the server would.
 
         Args:
-            models_dir: Where they were loaded from.
-            settings: The server's.
-            free_bytes: What a server's process has left to grow by.
+            models_dir: The model repository.
+            settings: The server's settings.
+            sizes: The sizes of a server's process.
         """
-        room_bytes = free_bytes // max(1, len(self.models))
-        return tuple(_examine(models_dir, settings, room_bytes, *loaded) for loaded in self.models)
+        return tuple(_examine(models_dir, settings, sizes, *loaded) for loaded in self.models)
 
 
 def examine_golden_rows(manifest: Manifest, codec: Codec, session: Session) -> Replay:
@@ -84,13 +84,13 @@ def _refuse(models_dir: Path, refusal: Refusal, threads: int) -> Refused:
         codec = Codec(manifest.signature, manifest.model_name)
         replayed = examine_golden_rows(manifest, codec, Session(package.model, manifest.signature, threads))
     except CorollaError:
-        pass  # what it was refused for comes before its golden rows
+        pass  # the version is refused for a fault that comes before its golden rows
     return Refused(name, number, refusal.reason, replayed)
 
 
-def _examine(models_dir: Path, settings: Settings, room_bytes: int, model: Model, loaded_bytes: int) -> Served:
+def _examine(models_dir: Path, settings: Settings, sizes: Sizes, model: Model, loaded_bytes: int) -> Served:
     manifest = model.manifest
-    service = open_service(model, settings, room_bytes)
+    service = open_service(model, settings, sizes.queue_rows(manifest.signature))
     limits, cost = service.coalescer.limits, service.metrics.cost
     return Served(
         name=manifest.name,

@@ -53,7 +53,7 @@ class Probe:
 
 @pytest.fixture(scope="module")
 def service(iris_workshop: Workshop) -> Service:
-    return open_service(load_model(iris_workshop.version_dir, "iris", 1, threads=1), Settings(), free_bytes=2**30)
+    return open_service(load_model(iris_workshop.version_dir, "iris", 1, threads=1), Settings(), queue_rows=1000)
 
 
 def status_of(probe: Probe) -> int:

@@ -21,7 +21,7 @@ HEAD = b"POST /iris/predict HTTP/1.1\r\n\r\n"
 @pytest.fixture(scope="module")
 def service(iris_workshop: Workshop) -> Service:
     model = load_model(iris_workshop.version_dir, "iris", 1, threads=1)
-    return open_service(model, Settings(deadline_ms=2000), free_bytes=2**30)
+    return open_service(model, Settings(deadline_ms=2000), queue_rows=1000)
 
 
 def test_the_table_has_two_paths_for_each_model(service: Service) -> None:

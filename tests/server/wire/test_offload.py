@@ -107,7 +107,7 @@ def run(scenario: Callable[[Watch, Offload], Coroutine[Any, Any, None]]) -> None
 async def served(workshop: Workshop, gate: Gate, watch: Watch, offload: Offload) -> AsyncIterator[int]:
     """Serves the Iris model with a gate before its codec, by the lane where that takes a request; gives the port."""
     model = load_model(workshop.version_dir, "iris", 1, threads=1)
-    service = attrs.evolve(open_service(model, Settings(), free_bytes=2**30), codec=GatedCodec(model, gate))
+    service = attrs.evolve(open_service(model, Settings(), queue_rows=1000), codec=GatedCodec(model, gate))
     routes = RouteTable(make_endpoints([service]), access_log=False)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

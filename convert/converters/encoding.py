@@ -11,24 +11,18 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto
-from skl2onnx import update_registered_converter
 from skl2onnx.common._container import ModelComponentContainer
 from skl2onnx.common._topology import Operator, Scope, Variable
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType, guess_proto_type
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
+from convert.converters.converter import Converter
 from convert.converters.nodes import Graph, show_codes
 
 ONE_HOT, ORDINAL = "SklearnOneHotEncoder", "SklearnOrdinalEncoder"
 UNSEEN = -1
 JOINS_GROUP = {"infrequent_if_exist", "warn"}
 """Rules by which what was not seen is taken for infrequent."""
-
-
-def register_converters() -> None:
-    """Makes skl2onnx compile the encoders by this file."""
-    update_registered_converter(OneHotEncoder, ONE_HOT, _declare, _convert_to_columns, parser=_parse)
-    update_registered_converter(OrdinalEncoder, ORDINAL, _declare, _convert_to_codes, parser=_parse)
 
 
 def _parse(
@@ -144,3 +138,9 @@ def _find(graph: Graph, values: str, column: _Codes, *, is_text: bool) -> str:
     steps = (column.codes - column.unseen).astype(float)[:, np.newaxis]
     step = graph.node("MatMul", graph.node("Cast", same, to=TensorProto.DOUBLE), graph.constant(steps))
     return graph.node("Add", graph.node("Cast", step, to=TensorProto.INT64), graph.constant(column.unseen))
+
+
+CONVERTERS = {
+    OneHotEncoder: Converter(_declare, _convert_to_columns, parse=_parse),
+    OrdinalEncoder: Converter(_declare, _convert_to_codes, parse=_parse),
+}

@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 from skl2onnx.common._container import ModelComponentContainer
 from skl2onnx.common._topology import Operator, Scope
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
 
+from convert.converters.converter import classifier, regressor
 from convert.converters.leaves import add_up, ask_leaves, give_numbers, give_winner, withhold_infinite
 from convert.converters.nodes import Graph
 from convert.converters.tree import Tree, read_tree
@@ -30,7 +33,7 @@ def read_trees(estimator: Any) -> tuple[Tree, ...]:
     return tuple(read_tree(each.tree_) for each in getattr(estimator, "estimators_", (estimator,)))
 
 
-def convert_classifier(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
+def _convert_classifier(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
     """Writes a classifier: its label and the probabilities of all classes."""
     graph = Graph(scope, container)
     probabilities = _average(graph, operator)
@@ -38,7 +41,7 @@ def convert_classifier(scope: Scope, operator: Operator, container: ModelCompone
     give_numbers(graph, operator, probabilities)
 
 
-def convert_regressor(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
+def _convert_regressor(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
     """Writes a regressor: one number a row."""
     graph = Graph(scope, container)
     give_numbers(graph, operator, _average(graph, operator))
@@ -48,3 +51,15 @@ def _average(graph: Graph, operator: Operator) -> str:
     trees = read_trees(operator.raw_operator)
     total = add_up(graph, ask_leaves(graph, operator, trees, np.float32))
     return withhold_infinite(graph, operator, graph.node("Div", total, graph.constant(float(len(trees)))))
+
+
+CONVERTERS = {
+    DecisionTreeClassifier: classifier(_convert_classifier),
+    DecisionTreeRegressor: regressor(_convert_regressor),
+    ExtraTreeClassifier: classifier(_convert_classifier),
+    ExtraTreeRegressor: regressor(_convert_regressor),
+    ExtraTreesClassifier: classifier(_convert_classifier),
+    ExtraTreesRegressor: regressor(_convert_regressor),
+    RandomForestClassifier: classifier(_convert_classifier),
+    RandomForestRegressor: regressor(_convert_regressor),
+}

@@ -15,8 +15,10 @@ from skl2onnx.common._topology import Operator, Scope
 from sklearn._loss.link import IdentityLink
 from sklearn.base import is_classifier
 from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
 
 from convert.converters.boosting import Boosted, write_classifier, write_regressor
+from convert.converters.converter import classifier, regressor
 from convert.converters.nodes import Graph
 from convert.converters.tree import Tree, read_tree
 from convert.errors import ConvertError
@@ -45,13 +47,13 @@ def read_boosted(estimator: Any) -> Boosted:
     )
 
 
-def convert_classifier(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
+def _convert_classifier(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
     """Writes a classifier: its label and the probabilities of all classes."""
     boosted = read_boosted(operator.raw_operator)
     write_classifier(Graph(scope, container), operator, boosted, last_of_equals=len(boosted.baseline) == 1)
 
 
-def convert_regressor(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
+def _convert_regressor(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
     """Writes a regressor: one number a row."""
     write_regressor(Graph(scope, container), operator, read_boosted(operator.raw_operator))
 
@@ -65,3 +67,9 @@ def _is_constant(init: Any) -> bool:
 def _scaled(estimator: Any, fitted: Any) -> Tree:
     tree = read_tree(fitted.tree_)
     return attrs.evolve(tree, value=estimator.learning_rate * tree.value)
+
+
+CONVERTERS = {
+    GradientBoostingClassifier: classifier(_convert_classifier, raw_scores=True),
+    GradientBoostingRegressor: regressor(_convert_regressor),
+}

@@ -14,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from skl2onnx.common._container import ModelComponentContainer
 from skl2onnx.common._topology import Operator, Scope
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from convert.converters.boosting import Boosted, write_classifier, write_regressor
+from convert.converters.converter import classifier, regressor
 from convert.converters.leaves import takes_float32
 from convert.converters.nodes import Graph
 from convert.converters.tree import LEAF, Tree
@@ -40,12 +42,12 @@ def read_boosted(estimator: Any) -> Boosted:
     )
 
 
-def convert_classifier(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
+def _convert_classifier(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
     """Writes a classifier: its label and the probabilities of all classes."""
     write_classifier(Graph(scope, container), operator, _for_input(operator))
 
 
-def convert_regressor(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
+def _convert_regressor(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
     """Writes a regressor: one number a row."""
     write_regressor(Graph(scope, container), operator, _for_input(operator))
 
@@ -118,3 +120,9 @@ def _ask_one_by_one(tree: Tree, node: int, go_left: npt.NDArray[np.float64], go_
     grown.threshold[chain], grown.yes[chain], grown.no[chain] = asked, yes, [*added, otherwise]
     grown.equality[node], grown.missing_yes[node] = True, False
     return grown
+
+
+CONVERTERS = {
+    HistGradientBoostingClassifier: classifier(_convert_classifier, raw_scores=True),
+    HistGradientBoostingRegressor: regressor(_convert_regressor),
+}

@@ -2,17 +2,12 @@
 
 import numpy as np
 from onnx import TensorProto
-from skl2onnx import update_registered_converter
 from skl2onnx.common._container import ModelComponentContainer
 from skl2onnx.common._topology import Operator, Scope
 from sklearn.impute import SimpleImputer
 
+from convert.converters.converter import Converter
 from convert.converters.nodes import Graph, declare_numbers, number_element, read_doubles
-
-
-def register_converters() -> None:
-    """Makes skl2onnx compile `SimpleImputer` by this file."""
-    update_registered_converter(SimpleImputer, "SklearnImputer", _declare, _convert)
 
 
 def _declare(operator: Operator) -> None:
@@ -38,3 +33,6 @@ def _convert(scope: Scope, operator: Operator, container: ModelComponentContaine
         shown = graph.node("Gather", missing, graph.constant(estimator.indicator_.features_), axis=1)
         columns.append(graph.node("Cast", shown, to=TensorProto.DOUBLE))
     graph.give(graph.node("Concat", *columns, axis=1), operator.outputs[0].full_name, number_element(operator))
+
+
+CONVERTERS = {SimpleImputer: Converter(_declare, _convert)}

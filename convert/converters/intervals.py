@@ -2,17 +2,12 @@
 
 import numpy as np
 from onnx import TensorProto
-from skl2onnx import update_registered_converter
 from skl2onnx.common._container import ModelComponentContainer
 from skl2onnx.common._topology import Operator, Scope
 from sklearn.preprocessing import KBinsDiscretizer
 
+from convert.converters.converter import Converter
 from convert.converters.nodes import Graph, count_edges, declare_numbers, number_element, read_doubles, show_codes
-
-
-def register_converters() -> None:
-    """Makes skl2onnx compile `KBinsDiscretizer` by this file."""
-    update_registered_converter(KBinsDiscretizer, "SklearnKBinsDiscretizer", _declare, _convert)
 
 
 def _declare(operator: Operator) -> None:
@@ -35,3 +30,6 @@ def _convert(scope: Scope, operator: Operator, container: ModelComponentContaine
     else:
         shown = show_codes(graph, codes, [range(count) for count in estimator.n_bins_])
     graph.give(shown, operator.outputs[0].full_name, number_element(operator))
+
+
+CONVERTERS = {KBinsDiscretizer: Converter(_declare, _convert)}

@@ -17,37 +17,16 @@ two classes that are equal in real numbers.
 import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto
-from skl2onnx import update_registered_converter
 from skl2onnx.common._container import ModelComponentContainer
 from skl2onnx.common._topology import Operator, Scope
-from skl2onnx.common.shape_calculator import (
-    calculate_linear_classifier_output_shapes,
-    calculate_linear_regressor_output_shapes,
-)
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
+from convert.converters.converter import classifier, regressor
 from convert.converters.heap import Search, break_ties
 from convert.converters.nodes import Graph, add_in_order, give_label, number_element, read_doubles
 
 Array = npt.NDArray[np.float64]
 EUCLIDEAN = ("euclidean", "l2")
-
-
-def register_converters() -> None:
-    """Makes skl2onnx compile k nearest neighbours by this file."""
-    update_registered_converter(
-        KNeighborsClassifier,
-        "SklearnKNeighborsClassifier",
-        calculate_linear_classifier_output_shapes,
-        _convert_classifier,
-        options={"zipmap": [True, False, "columns"], "nocl": [True, False], "output_class_labels": [False, True]},
-    )
-    update_registered_converter(
-        KNeighborsRegressor,
-        "SklearnKNeighborsRegressor",
-        calculate_linear_regressor_output_shapes,
-        _convert_regressor,
-    )
 
 
 def _convert_classifier(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
@@ -142,3 +121,9 @@ def _add_as_numpy(graph: Graph, terms: list[str]) -> str:
     while len(sums) > 1:
         sums = [graph.node("Add", *pair) for pair in zip(sums[::2], sums[1::2], strict=True)]
     return add_in_order(graph, [*sums, *terms[whole:]])
+
+
+CONVERTERS = {
+    KNeighborsClassifier: classifier(_convert_classifier),
+    KNeighborsRegressor: regressor(_convert_regressor),
+}

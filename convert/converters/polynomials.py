@@ -3,17 +3,12 @@
 import itertools
 from collections.abc import Iterator
 
-from skl2onnx import update_registered_converter
 from skl2onnx.common._container import ModelComponentContainer
 from skl2onnx.common._topology import Operator, Scope
 from sklearn.preprocessing import PolynomialFeatures
 
+from convert.converters.converter import Converter
 from convert.converters.nodes import Graph, declare_numbers, number_element, read_doubles
-
-
-def register_converters() -> None:
-    """Makes skl2onnx compile `PolynomialFeatures` by this file."""
-    update_registered_converter(PolynomialFeatures, "SklearnPolynomialFeatures", _declare, _convert)
 
 
 def _declare(operator: Operator) -> None:
@@ -45,3 +40,6 @@ def _convert(scope: Scope, operator: Operator, container: ModelComponentContaine
 def _combine(estimator: PolynomialFeatures, degree: int) -> Iterator[tuple[int, ...]]:
     choose = itertools.combinations if estimator.interaction_only else itertools.combinations_with_replacement
     return choose(range(estimator.n_features_in_), degree)
+
+
+CONVERTERS = {PolynomialFeatures: Converter(_declare, _convert)}

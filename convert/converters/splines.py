@@ -8,19 +8,14 @@ Outside the outer knots a spline goes on as its outer interval says, or as a con
 
 import numpy as np
 import numpy.typing as npt
-from skl2onnx import update_registered_converter
 from skl2onnx.common._container import ModelComponentContainer
 from skl2onnx.common._topology import Operator, Scope
 from sklearn.preprocessing import SplineTransformer
 
+from convert.converters.converter import Converter
 from convert.converters.nodes import Graph, count_edges, declare_numbers, number_element, read_doubles
 
 Array = npt.NDArray[np.float64]
-
-
-def register_converters() -> None:
-    """Makes skl2onnx compile `SplineTransformer` by this file."""
-    update_registered_converter(SplineTransformer, "SklearnSplineTransformer", _declare, _convert)
 
 
 def _declare(operator: Operator) -> None:
@@ -129,3 +124,6 @@ def _wrap(graph: Graph, values: str, estimator: SplineTransformer) -> str:
     below = graph.node("Less", remainder, graph.constant(0.0))
     positive = graph.node("Where", below, graph.node("Add", remainder, graph.constant(period)), remainder)
     return graph.node("Add", positive, graph.constant(start))
+
+
+CONVERTERS = {SplineTransformer: Converter(_declare, _convert)}

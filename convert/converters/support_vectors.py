@@ -11,16 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto
-from skl2onnx import update_registered_converter
 from skl2onnx.common._container import ModelComponentContainer
 from skl2onnx.common._registration import get_converter
 from skl2onnx.common._topology import Operator, Scope
-from skl2onnx.common.shape_calculator import (
-    calculate_linear_classifier_output_shapes,
-    calculate_linear_regressor_output_shapes,
-)
 from sklearn.svm import SVC, SVR
 
+from convert.converters.converter import classifier, regressor
 from convert.converters.nodes import Graph, give_label, number_element, read_doubles
 
 PAIR = 2
@@ -28,23 +24,6 @@ Array = npt.NDArray[np.float64]
 
 _convert_with_probabilities = get_converter("SklearnSVC")
 """What skl2onnx brings; it is right where LIBSVM itself gives the probabilities, which scikit-learn 1.11 ends."""
-
-
-def register_converters() -> None:
-    """Makes skl2onnx compile support vector machines by this file."""
-    update_registered_converter(
-        SVC,
-        "SklearnSVC",
-        calculate_linear_classifier_output_shapes,
-        _convert_classifier,
-        options={
-            "zipmap": [True, False, "columns"],
-            "nocl": [True, False],
-            "output_class_labels": [False, True],
-            "raw_scores": [True, False],
-        },
-    )
-    update_registered_converter(SVR, "SklearnSVR", calculate_linear_regressor_output_shapes, _convert_regressor)
 
 
 def _convert_classifier(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
@@ -160,3 +139,6 @@ def _score(graph: Graph, decisions: str, classes: int) -> str:
     )
     scale = graph.node("Mul", graph.node("Add", graph.node("Abs", sums), graph.constant(1.0)), graph.constant(3.0))
     return graph.node("Add", votes, graph.node("Div", sums, scale))
+
+
+CONVERTERS = {SVC: classifier(_convert_classifier, raw_scores=True), SVR: regressor(_convert_regressor)}

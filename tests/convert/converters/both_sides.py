@@ -12,14 +12,13 @@ from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, String
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 
-from convert.converters import encoding, imputation, intervals, neighbours, polynomials, splines, support_vectors
 from convert.converters.labels import widen_labels
+from convert.converters.register import register_converters
 
 TOLERANCE = {DoubleTensorType: 1e-12, FloatTensorType: 1e-5}
 NUMPY = {DoubleTensorType: np.float64, FloatTensorType: np.float32, StringTensorType: object}
 
-for _family in (encoding, imputation, intervals, neighbours, polynomials, splines, support_vectors):
-    _family.register_converters()
+register_converters()
 
 
 class BothSides:

@@ -35,7 +35,7 @@ class Converter:
 
 
 def classifier(write: Write, *, raw_scores: bool = False) -> Converter:
-    """Return the converter of a classifier, whose outputs are a label and the probabilities of all classes.
+    """Returns the converter of a classifier, whose outputs are a label and the probabilities of all classes.
 
     Args:
         write: Writes the nodes.
@@ -54,7 +54,7 @@ def classifier(write: Write, *, raw_scores: bool = False) -> Converter:
 
 
 def regressor(write: Write) -> Converter:
-    """Return the converter of a regressor, whose output is one number a row."""
+    """Returns the converter of a regressor, whose output is one number a row."""
     return Converter(calculate_linear_regressor_output_shapes, write)
 
 

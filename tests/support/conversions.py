@@ -14,6 +14,7 @@ import pytest
 from convert.cli import main
 from convert.compile.export import Compiled, Precision, export
 from server.contract.manifest import Manifest
+from server.contract.signature import Feature
 from server.models.repository import read_package
 from tests.convert.conftest import Bench
 from tests.support.workshop import Workshop
@@ -25,7 +26,7 @@ PAGE = b"<!doctype html>"
 
 
 class CompilerHere:
-    """Compiles as the child of `convert.compile.child.Compiler` does."""
+    """Compiles as the child of `convert.compile.child.ChildCompiler` does."""
 
     def __init__(self, data_dir: Path, run_id: int) -> None:
         log = RunLog(data_dir)
@@ -37,21 +38,21 @@ class CompilerHere:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Has nothing to end."""
 
-    def compile(self, precision: Precision) -> Compiled:
-        return export(self._left.estimator, self._left.dataset, precision)
+    def compile(self, features: tuple[Feature, ...], precision: Precision) -> Compiled:
+        return export(self._left.estimator, features, precision)
 
 
 class CompilerOfAnother(CompilerHere):
     """Compiles a logistic regression that is surer of itself than the run's."""
 
-    def compile(self, precision: Precision) -> Compiled:
+    def compile(self, features: tuple[Feature, ...], precision: Precision) -> Compiled:
         self._left.estimator[-1].coef_ *= 1.5
-        return super().compile(precision)
+        return super().compile(features, precision)
 
 
 def compile_here(monkeypatch: pytest.MonkeyPatch, compiler: type[CompilerHere] = CompilerHere) -> None:
     """Lets conversions of a test compile without a child, ask and move fewer rows and draw no page."""
-    monkeypatch.setattr("convert.publishing.candidate.Compiler", compiler)
+    monkeypatch.setattr("convert.publishing.candidate.ChildCompiler", compiler)
     monkeypatch.setattr("convert.parity.probes.GENERATED_ROWS", FEW_ROWS)
     monkeypatch.setattr("convert.parity.proof.NEIGHBOURED_ROWS", FEW_ROWS)
     monkeypatch.setattr("convert.cli.make_report", lambda *_: PAGE)

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from convert.compile.export import Compiled, Precision, describe_features, export
+from convert.compile.export import Compiled, Precision, export
+from convert.compile.features import describe_features
 from convert.parity.probes import Questions, make_questions
 from convert.parity.proof import Certificate, prove
 from server.contract.types import Type
@@ -93,7 +94,8 @@ def make_specimen(dataset: Dataset, estimator: Estimator, precision: Precision =
         estimator = choose_estimator(estimator, dataset.task, dataset.columns[:-1]).estimator
     seed_estimator(estimator, 0)
     estimator.fit(dataset.features, dataset.target)
-    return Specimen(dataset, estimator, export(estimator, dataset, precision), questions_of(estimator, dataset))
+    compiled = export(estimator, describe_features(dataset), precision)
+    return Specimen(dataset, estimator, compiled, questions_of(estimator, dataset))
 
 
 def questions_of(estimator: Estimator, dataset: Dataset) -> tuple[Questions, ...]:

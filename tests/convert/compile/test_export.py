@@ -14,7 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
 from convert.compile import export as export_module
-from convert.compile.export import MAX_REASON_CHARS, PRECISIONS, Precision, describe_features, export
+from convert.compile.export import MAX_REASON_CHARS, PRECISIONS, Precision, export
+from convert.compile.features import describe_features
 from convert.errors import ConvertError
 from convert.parity.answers import to_rows
 from server.contract.signature import Feature, Label, Signature, Tensor
@@ -35,7 +36,7 @@ def logistic() -> LogisticRegression:
 
 
 def test_the_signature_of_iris_tells_its_features_and_labels(estimator: Estimator, iris: Dataset) -> None:
-    assert export(estimator, iris).signature == Signature(
+    assert export(estimator, describe_features(iris)).signature == Signature(
         inputs=(Tensor("numbers", "FP32", (-1, 4)),),
         outputs=(Tensor("label", "BYTES", (-1,)), Tensor("probabilities", "FP32", (-1, 3))),
         features=(
@@ -106,7 +107,7 @@ def test_a_table_of_categories_alone_has_no_input_for_numbers() -> None:
 def test_a_model_of_whole_number_labels_gives_whole_numbers(iris: Dataset) -> None:
     labels = iris.target.map({"Iris-setosa": 7, "Iris-versicolor": -1, "Iris-virginica": 30})
     estimator = make_pipeline(StandardScaler(), logistic()).fit(iris.features, labels)
-    compiled = export(estimator, make_table(iris.features, labels))
+    compiled = export(estimator, describe_features(make_table(iris.features, labels)))
     assert compiled.signature.labels == (-1, 7, 30)
     assert compiled.signature.outputs[0] == Tensor("label", "INT64", (-1,))
     answers = Session(compiled.model, compiled.signature).run(to_rows(iris.features))
@@ -133,7 +134,7 @@ def test_an_estimator_that_takes_columns_by_name_is_given_each_feature_under_its
         [("one", MinMaxScaler(), [names[3]]), ("two", StandardScaler(), [names[2], names[0]])], remainder=remainder
     )
     estimator = make_pipeline(columns, logistic()).fit(features, iris.target)
-    compiled = export(estimator, make_table(features, iris.target))
+    compiled = export(estimator, describe_features(make_table(features, iris.target)))
     answers = Session(compiled.model, compiled.signature).run(to_rows(features))
     assert [answer.label for answer in answers] == estimator.predict(features).tolist()
     expected = estimator.predict_proba(features)
@@ -156,7 +157,7 @@ def test_columns_that_the_estimator_drops_are_taken_all_the_same(precision: Prec
     known = mixed_table()
     columns = ColumnTransformer([("kept", StandardScaler(), ["steps"]), ("word", OneHotEncoder(), ["kind"])])
     estimator = make_pipeline(columns, logistic()).fit(known.features, known.target)
-    compiled = export(estimator, known, precision)
+    compiled = export(estimator, describe_features(known), precision)
     assert len(compiled.signature.features) == 8
     answers = Session(compiled.model, compiled.signature).run(to_rows(known.features))
     assert [answer.label for answer in answers] == estimator.predict(known.features).tolist()
@@ -169,7 +170,7 @@ def test_a_model_of_numbers_alone_takes_them_as_they_come(compiled: Any) -> None
 def test_an_estimator_that_skl2onnx_does_not_know_is_refused_by_its_type(iris: Dataset) -> None:
     estimator = DummyClassifier().fit(iris.features, iris.target)
     with pytest.raises(ConvertError, match=r"^skl2onnx cannot compile DummyClassifier: ") as refusal:
-        export(estimator, iris)
+        export(estimator, describe_features(iris))
     assert "\n" not in str(refusal.value)
     assert len(str(refusal.value)) <= MAX_REASON_CHARS + 50
 
@@ -182,7 +183,7 @@ def test_a_lack_of_memory_is_not_the_estimators_fault(
 
     monkeypatch.setattr(export_module, "to_onnx", fail)
     with pytest.raises(MemoryError):
-        export(estimator, iris)
+        export(estimator, describe_features(iris))
 
 
 @pytest.mark.parametrize(("chars", "fault"), [(MAX_TEXT_CHARS, None), (MAX_TEXT_CHARS + 1, "has a text of 1001 char")])

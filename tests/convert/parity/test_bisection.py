@@ -32,7 +32,7 @@ from sklearn.preprocessing import (
 from sklearn.tree import DecisionTreeClassifier
 
 import convert.parity.bisection
-from convert.compile.export import describe_features
+from convert.compile.features import describe_features
 from convert.parity.bisection import cross
 from convert.parity.branches import Branches, visited_branches
 from convert.parity.model_inputs import ModelInput, model_inputs

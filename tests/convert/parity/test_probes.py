@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
-from convert.compile.export import describe_features
+from convert.compile.features import describe_features
 from convert.parity.answers import to_rows
 from convert.parity.branches import around
 from convert.parity.golden import to_fields

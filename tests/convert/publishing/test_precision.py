@@ -141,7 +141,7 @@ def histogram() -> Specimen:
 
 def climb_really(specimen: Specimen, allowed_mismatches: int = 0) -> Climb:
     return climb(
-        lambda precision: export(specimen.estimator, specimen.dataset, precision),
+        lambda precision: export(specimen.estimator, specimen.compiled.signature.features, precision),
         lambda compiled: prove(specimen.estimator, compiled, specimen.questions),
         allowed_mismatches,
     )
@@ -168,7 +168,7 @@ def test_an_estimator_that_is_not_what_was_compiled_passes_in_no_precision(
     monkeypatch.setattr("convert.parity.proof.DOUBTFUL_ROWS", 1)
     other = make_specimen(mixed_table(), "decision_tree")
     climbed = climb(
-        lambda precision: export(histogram.estimator, histogram.dataset, precision),
+        lambda precision: export(histogram.estimator, histogram.compiled.signature.features, precision),
         lambda compiled: prove(other.estimator, compiled, other.questions),
         0,
     )

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from convert.compile.export import export
+from convert.compile.features import describe_features
 from convert.parity.probes import Questions
 from convert.parity.proof import prove
 from convert.publishing.precision import Climb, climb
@@ -57,7 +58,8 @@ class Place:
 
 def prove_on_known(left: Artifacts, allowed_mismatches: int = 0, shift: float = 0.0) -> Climb:
     """Compiles and proves; where there is a shift the estimator answers otherwise than what was compiled of it."""
-    compiled = {precision: export(left.estimator, left.dataset, precision) for precision in ("float32", "float64")}
+    features = describe_features(left.dataset)
+    compiled = {precision: export(left.estimator, features, precision) for precision in ("float32", "float64")}
     if shift:
         left.estimator[-1].intercept_ += shift
     questions = (Questions("known", left.dataset.features),)

@@ -10,7 +10,7 @@ import attrs
 from convert.compile.child import ChildCompiler
 from convert.compile.features import describe_features
 from convert.parity.answers import to_rows
-from convert.parity.probes import make_questions
+from convert.parity.probes import make_probes
 from convert.parity.proof import prove
 from convert.publishing.precision import Climb, climb
 from server.coalescing.cost import measure
@@ -62,10 +62,10 @@ def make_candidate(data_dir: Path, run: Run, allowed_mismatches: int) -> Candida
     with ChildCompiler(data_dir, run.id) as compiler:
         left = load_artifacts(RunLog(data_dir).folder(run.id), run)
         features = describe_features(left.dataset)
-        questions = make_questions(left.estimator, left.dataset.features, features)
+        probes = make_probes(left.estimator, left.dataset.features, features)
         climbed = climb(
             functools.partial(compiler.compile, features),
-            lambda compiled: prove(left.estimator, compiled, questions),
+            lambda compiled: prove(left.estimator, compiled, probes),
             allowed_mismatches,
         )
     return Candidate(run, left, climbed, measure_row(climbed, left))

@@ -3,6 +3,7 @@
 What came of them is read from the log of gates and from the models directory.
 """
 
+import functools
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from convert.cli import main
 from convert.compile.export import Compiled, Precision, export
+from convert.parity.probes import make_probes
 from server.contract.manifest import Manifest
 from server.contract.signature import Feature
 from server.models.repository import read_package
@@ -51,10 +53,10 @@ class CompilerOfAnother(CompilerHere):
 
 
 def compile_here(monkeypatch: pytest.MonkeyPatch, compiler: type[CompilerHere] = CompilerHere) -> None:
-    """Lets conversions of a test compile without a child, ask and move fewer rows and draw no page."""
+    """Lets conversions of a test compile without a child, draw fewer rows and write no page."""
     monkeypatch.setattr("convert.publishing.candidate.ChildCompiler", compiler)
-    monkeypatch.setattr("convert.parity.probes.GENERATED_ROWS", FEW_ROWS)
-    monkeypatch.setattr("convert.parity.proof.NEIGHBOURED_ROWS", FEW_ROWS)
+    make_few = functools.partial(make_probes, generated_rows=FEW_ROWS)
+    monkeypatch.setattr("convert.publishing.candidate.make_probes", make_few)
     monkeypatch.setattr("convert.cli.make_report", lambda *_: PAGE)
 
 

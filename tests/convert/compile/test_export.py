@@ -25,7 +25,6 @@ from tests.support.tables import WORDS, make_specimen, make_table, mixed_table
 from training.dataset import Dataset
 from training.estimators import Estimator
 
-pytestmark = pytest.mark.usefixtures("few_rows")
 INPUTS = {"float32": "FP32", "float64": "FP64"}
 OWN_NAMES = ["numbers", "categories", "label", "probabilities", "variable", "numbers 0", "position of numbers 0", "x y"]
 """What graphs call their own values, or may not be called in them."""

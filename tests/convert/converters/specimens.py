@@ -24,7 +24,7 @@ from sklearn.ensemble import (
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
 
 from convert.converters.register import register_converters
-from convert.parity.branches import around, visited_branches
+from convert.parity.branches import adjacent_floats, visited_branches
 
 Table = npt.NDArray[np.float64]
 TYPES = {np.float32: FloatTensorType, np.float64: DoubleTensorType}
@@ -107,7 +107,7 @@ def rows_at_thresholds(estimator: Any, known: Table) -> Table:
     branches = visited_branches(estimator, known)
     nullable = np.isnan(known[:, branches.column]).any(axis=0)
     rows = [known[:0]]
-    for values in around(branches.threshold).T:
+    for values in adjacent_floats(branches.threshold).T:
         rows.append(known[branches.visitor])
         rows[-1][np.arange(len(values)), branches.column] = values
     rows.append(known[branches.visitor[nullable]])

@@ -133,7 +133,7 @@ def test_what_is_given_text_cannot_be_told(steps: Any) -> None:
     told = model_inputs(make_pipeline(*prepared, kept), WORDS.features)
     assert len(told) == len(steps)
     words_alone = make_pipeline(SimpleImputer(strategy="most_frequent").fit(WORDS.features[["d"]]), TREE)
-    with pytest.raises(ConvertError, match=r"^a DecisionTreeClassifier within the Pipeline cannot be asked"):
+    with pytest.raises(ConvertError, match=r"^a DecisionTreeClassifier within the Pipeline cannot be probed"):
         model_inputs(words_alone, WORDS.features[["d"]])
 
 
@@ -180,11 +180,11 @@ def test_trees_of_which_it_cannot_be_told_what_they_are_given_are_refused() -> N
     """A proof that did not ask them might pass a model that answers wrongly."""
     known = NUMBERS.features.fillna(2.0)
     chained = ClassifierChain(DecisionTreeClassifier()).fit(known, np.array([[0, 1], [1, 0], [1, 1], [0, 0]]))
-    message = "^a DecisionTreeClassifier within the ClassifierChain cannot be asked at its thresholds$"
+    message = "^a DecisionTreeClassifier within the ClassifierChain cannot be probed at its thresholds$"
     with pytest.raises(ConvertError, match=message):
         model_inputs(chained, known)
     deep = make_pipeline(RandomTreesEmbedding(2), LogisticRegression()).fit(known, NUMBERS.target)
-    with pytest.raises(ConvertError, match=r"^a \w+ within the Pipeline cannot be asked at its thresholds$"):
+    with pytest.raises(ConvertError, match=r"^a \w+ within the Pipeline cannot be probed at its thresholds$"):
         model_inputs(deep, known)
 
 

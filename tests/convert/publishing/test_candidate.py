@@ -70,7 +70,7 @@ def test_a_candidate_is_compiled_proven_and_timed(compared: Compared, monkeypatc
     assert candidate.row_us > 0
     assert candidate.metric == "accuracy"
     kinds = [kind.kind for kind in candidate.climbed.proof.certificate.compared]
-    assert kinds == ["known, alone", "known", "in the training range", "at the ends", "extreme"]
+    assert kinds == ["known, alone", "known", "in the training range", "at boundary values", "extreme"]
     assert candidate.climbed.rungs == (Rung("float32", None),)
 
 

@@ -1,6 +1,6 @@
-"""Conversion happens in a child that is bounded in time and memory; however it ends, that is a reason and no leftover.
+"""Conversion runs in a child bounded in time and memory; however it ends, there is a reason and no process left.
 
-What a library may do there is done by skl2onnx itself, which each child is given in an altered shape.
+The faults of a library are caused by an altered skl2onnx, which each child imports.
 """
 
 import json
@@ -62,7 +62,7 @@ CALLED = "(Path(__file__).parent / 'called').touch()"
 
 @attrs.frozen(eq=False)
 class Library:
-    """What skl2onnx does in children before it compiles."""
+    """The altered skl2onnx: runs a statement before it compiles."""
 
     folder: Path
 
@@ -70,7 +70,7 @@ class Library:
         (self.folder / "deed").write_text(deed)
 
     def hanging(self) -> int | None:
-        """Gives the process that hangs, if one does by now."""
+        """Returns the process that hangs, if one does by now."""
         path = self.folder / "hangs"
         return int(text) if path.exists() and (text := path.read_text()) else None
 
@@ -93,7 +93,7 @@ def library(children: Library) -> Library:
 
 @pytest.fixture(scope="module")
 def shared_compiler(children: Library, iris_workshop: Workshop) -> Iterator[ChildCompiler]:  # noqa: ARG001  its PYTHONPATH
-    """One for all tests: a child that a test leaves alive is taken by the next."""
+    """One for all tests: the next test uses the child that one leaves alive."""
     with ChildCompiler(iris_workshop.data_dir, 1) as compiler:
         yield compiler
     assert not own_children()
@@ -105,7 +105,7 @@ def compiler(shared_compiler: ChildCompiler, library: Library) -> ChildCompiler:
 
 
 def own_children() -> list[psutil.Process]:
-    """Gives the compilers' processes that there are now, the ended ones that nobody has waited for too."""
+    """Returns the compile children that exist now, zombies included."""
     return [child for child in psutil.Process().children() if is_compiler(child)]
 
 
@@ -114,7 +114,7 @@ def is_compiler(process: psutil.Process) -> bool:
 
 
 def compile_directly(workshop: Workshop, *requests: dict[str, str], time_s: float = 60) -> "subprocess.Popen[str]":
-    """Gives a child that has been asked by hand."""
+    """Starts a child and sends it requests by hand."""
     arguments = [str(workshop.data_dir), "1", str(MEMORY_BYTES), str(time_s)]
     child = subprocess.Popen(
         [sys.executable, "-m", "convert.compile.child", *arguments],
@@ -130,7 +130,7 @@ def compile_directly(workshop: Workshop, *requests: dict[str, str], time_s: floa
 
 
 def write_features(folder: Path) -> None:
-    """Writes what a request by hand needs in its folder."""
+    """Writes the features that a request by hand needs in its folder."""
     (folder / "features.json").write_bytes(msgspec.json.encode(IRIS))
 
 
@@ -150,7 +150,7 @@ def test_a_child_compiles_as_its_parent_would_whatever_a_library_prints(
     assert len(own_children()) == 1
 
 
-def test_what_needs_more_memory_than_it_may_is_refused_and_the_child_goes_on(
+def test_a_conversion_beyond_the_memory_limit_is_refused_and_the_child_goes_on(
     compiler: ChildCompiler, library: Library
 ) -> None:
     library.does(f"bytearray({MEMORY_BYTES})")
@@ -162,7 +162,7 @@ def test_what_needs_more_memory_than_it_may_is_refused_and_the_child_goes_on(
     assert compiler._child is child
 
 
-def test_an_estimator_that_the_library_cannot_compile_is_refused_in_the_librarys_words(
+def test_an_estimator_that_cannot_be_compiled_is_refused_with_the_librarys_error(
     compiler: ChildCompiler, library: Library
 ) -> None:
     library.does("raise RuntimeError('no such operator\\nand much more')")
@@ -178,7 +178,7 @@ def test_an_estimator_that_the_library_cannot_compile_is_refused_in_the_librarys
         ("os.kill(os.getpid(), signal.SIGKILL)", "the conversion was ended by SIGKILL"),
     ],
 )
-def test_a_child_that_ends_is_a_refusal_that_says_how_and_the_next_precision_gets_a_new_one(
+def test_a_child_that_ends_is_a_refusal_and_the_next_precision_gets_a_new_one(
     compiler: ChildCompiler, library: Library, deed: str, reason: str
 ) -> None:
     library.does(deed)
@@ -194,7 +194,7 @@ def test_a_child_that_ends_is_a_refusal_that_says_how_and_the_next_precision_get
     compiler._time_s = 60
 
 
-def test_a_child_that_does_not_go_on_is_a_refusal_within_the_bound(iris_workshop: Workshop) -> None:
+def test_a_child_that_hangs_is_a_refusal_within_the_time_limit(iris_workshop: Workshop) -> None:
     with ChildCompiler(iris_workshop.data_dir, 1, time_s=0.1) as compiler:
         first = compiler._child
         first.send_signal(signal.SIGSTOP)
@@ -229,9 +229,7 @@ def test_a_child_that_dies_as_it_is_asked_is_a_refusal(
     assert not own_children()
 
 
-def test_a_conversion_that_hangs_is_over_when_its_parent_is_interrupted(
-    iris_workshop: Workshop, library: Library
-) -> None:
+def test_a_conversion_that_hangs_ends_when_its_parent_is_interrupted(iris_workshop: Workshop, library: Library) -> None:
     def interrupt() -> None:
         wait_for("hanging conversion", library.hanging)
         os.kill(os.getpid(), signal.SIGINT)
@@ -272,7 +270,7 @@ def test_a_child_whose_parent_is_gone_ends_itself(iris_workshop: Workshop, libra
         assert child.wait(60) == -signal.SIGALRM
 
 
-def test_the_child_answers_each_line_with_nothing_or_the_reason(
+def test_the_child_answers_each_line_with_an_empty_text_or_the_fault(
     iris_workshop: Workshop, library: Library, tmp_path: Path
 ) -> None:
     library.does("if calls == 2: raise MemoryError")

@@ -1,4 +1,4 @@
-"""What export compiles of trees is answered by the session that serves as the estimator answers it."""
+"""The session that serves answers an exported tree model as the estimator does."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ def test_a_served_model_gives_the_estimators_labels_at_every_threshold(estimator
     np.testing.assert_allclose([answer.probabilities for answer in answers], estimator.predict_proba(rows), atol=6e-8)
 
 
-def test_a_forest_behind_another_step_takes_what_that_step_gives() -> None:
+def test_a_forest_behind_another_step_takes_that_steps_output() -> None:
     estimator = make_pipeline(SimpleImputer(strategy="median"), RandomForestClassifier(5, random_state=0))
     estimator.fit(KNOWN, TARGET)
     compiled = export(estimator, describe_features(make_table(KNOWN, TARGET)))

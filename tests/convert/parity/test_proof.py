@@ -1,4 +1,4 @@
-"""No difference between estimator and session gets past the proof, on any row, in any batch, in any number."""
+"""The proof finds every difference between estimator and session, on any row, in any batch, in any number."""
 
 import hashlib
 import itertools
@@ -58,7 +58,7 @@ def test_a_certificate_is_of_the_model_that_was_compared_and_of_no_other(
     assert certificate.model_sha256 == hashlib.sha256(compiled.model).hexdigest()
 
 
-def test_every_known_row_is_asked_alone_and_every_row_in_batches_of_all_sizes_in_turn(
+def test_known_rows_are_evaluated_alone_and_all_rows_in_batches_of_every_size(
     estimator: Estimator, session: Session, compiled: Compiled, iris: Dataset
 ) -> None:
     probes = probes_of(estimator, iris, generated_rows=2 * ONCE_IN_EACH_BATCH)[:2]
@@ -102,7 +102,7 @@ def prove_changed(
     compiled: Compiled,
     iris: Dataset,
 ) -> Prove:
-    """Proves a session whose answer to one row is changed, in a batch of a size; gives the certificate and the row."""
+    """Proves a session whose answer to one row, in a batch of one size, is changed; returns certificate and row."""
     probes = probes_of(estimator, iris, generated_rows=ONCE_IN_EACH_BATCH)[:2]
 
     def prove_changed(change: Change) -> tuple[Certificate, dict[str, Any]]:
@@ -177,7 +177,7 @@ def test_one_number_of_a_regressor_that_differs_fails(regressor: Specimen, by: f
     assert regressor.prove().parity.passed
 
 
-def test_a_row_that_the_estimator_alone_has_no_answer_to_fails(regressor: Specimen) -> None:
+def test_a_row_that_only_the_estimator_cannot_answer_fails(regressor: Specimen) -> None:
     def fail(rows: pd.DataFrame) -> None:
         if 31 in rows.index:
             raise ValueError
@@ -191,7 +191,7 @@ def test_a_row_that_the_estimator_alone_has_no_answer_to_fails(regressor: Specim
     assert certificate.worst[0].kind == "known, alone"
 
 
-def test_of_an_extreme_row_what_the_estimator_says_by_itself_is_what_counts(regressor: Specimen) -> None:
+def test_for_an_extreme_row_the_estimators_answer_to_it_alone_counts(regressor: Specimen) -> None:
     known = len(regressor.probes[0].rows)
 
     def alter_at(place: int) -> AlteredEstimator:
@@ -235,7 +235,7 @@ def test_any_other_row_that_is_left_unanswered_fails(
     assert next(one for one in certificate.compared if one.kind == kind).mismatches > 0
 
 
-def test_an_estimator_whose_label_is_not_its_largest_probability_is_proven_and_told(iris: Dataset) -> None:
+def test_a_label_that_is_not_the_most_probable_class_passes_and_is_recorded(iris: Dataset) -> None:
     turned = iris.target.to_numpy().copy()
     turned[::7] = "Iris-virginica"
     dataset = attrs.evolve(iris, target=pd.Series(turned, name="Species"))

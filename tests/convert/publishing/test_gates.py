@@ -13,6 +13,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.tree import DecisionTreeClassifier
 
 from convert.compile.export import Compiled, export
+from convert.compile.features import describe_features
 from convert.parity.proof import Proof
 from convert.publishing.candidate import Candidate, make_candidate
 from convert.publishing.gates import Gate, check_gates, find_served, find_unlike
@@ -55,7 +56,7 @@ def of_numbers(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 def with_model(candidate: Candidate, estimator: Any) -> Candidate:
     """Gives a candidate whose compiled model is another estimator's, fitted to the same rows."""
     dataset = candidate.left.dataset
-    compiled = export(estimator.fit(dataset.features, dataset.target), dataset)
+    compiled = export(estimator.fit(dataset.features, dataset.target), describe_features(dataset))
     return attrs.evolve(candidate, climbed=attrs.evolve(candidate.climbed, compiled=compiled))
 
 

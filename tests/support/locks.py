@@ -1,4 +1,4 @@
-"""The lock files, read."""
+"""The lock files, read, and the Pythons that they are for."""
 
 import re
 from pathlib import Path
@@ -38,3 +38,9 @@ def read_lock(lock: str | Path) -> dict[str, Locked]:
 def normalize(name: str) -> str:
     """Return a package's name as PyPI compares it."""
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pythons_of_ci() -> list[str]:
+    """Return the versions of Python that the GitHub workflow runs, from the oldest on."""
+    listed = re.search(r"^ +python: \[(.*)\]$", (ROOT / ".github/workflows/ci.yml").read_text(), re.MULTILINE)
+    return re.findall(r"\d\.\d+", listed[1]) if listed else []

@@ -25,6 +25,7 @@ FLOORS = {
         {"host"},
         {"api"},
         {"app", "doctor"},
+        {"listener"},
         {"process"},
         {"__main__"},
     ),

@@ -29,7 +29,7 @@ FLOORS = {
         {"__main__"},
     ),
     "convert": (
-        {"errors", "places"},
+        {"errors"},
         {"converters", "bundle"},
         {"compile"},
         {"parity"},

@@ -36,6 +36,7 @@ FLOORS = {
         {"publishing"},
         {"report"},
         {"cli"},
+        {"train_export"},
         {"__main__"},
     ),
 }

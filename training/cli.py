@@ -194,7 +194,7 @@ def _print_run(run: Run) -> None:
         )
     else:
         text = (
-            f"accuracy {run.train_accuracy:.3f} on training rows, {run.test_accuracy:.3f} on held-out rows; "
+            f"accuracy {train['accuracy']:.3f} on training rows, {test['accuracy']:.3f} on held-out rows; "
             f"log loss {test['log_loss']:.3f}\n"
             + pd.DataFrame(test["classes"]).to_string(index=False, float_format="{:.3f}".format)
             + f"\nconfusion (rows: true, columns: answered): {test['confusion']}"

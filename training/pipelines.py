@@ -13,6 +13,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, PolynomialFeatures, SplineTransformer, StandardScaler
 
 from training.columns import Column
+from training.dataset import Dataset
+from training.errors import TrainingError
 
 Expansion = Literal["none", "polynomial", "splines"]
 Step = tuple[str, object]
@@ -77,3 +79,24 @@ def _encoder(needs: Needs) -> object:
         # The rarest of more than these share a code.
         return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, max_categories=MAX_CODES)
     return OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+
+
+def check_bins(dataset: Dataset, rows: tuple[int, ...], needs: Needs) -> None:
+    """Refuse columns that histogram gradient boosting cannot bin, by name: its own error does not name them.
+
+    Args:
+        dataset: The table.
+        rows: Positions of the training rows.
+        needs: What the model needs.
+
+    Raises:
+        TrainingError: If a column has no value in these rows, and missing values are not filled in.
+    """
+    if needs.filled or not needs.codes:
+        return
+    missing = dataset.features.iloc[list(rows)].isna().all()
+    for name in missing.index[missing]:
+        raise TrainingError(
+            f"column {name!r} has no value in the {len(rows)} rows to learn from; leave it out with --drop, or take "
+            "another estimator than hist_gradient_boosting"
+        )

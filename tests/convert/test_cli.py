@@ -58,8 +58,8 @@ def test_a_finished_run_is_published_and_its_folder_alone_is_printed(
     assert all(2 <= count <= 4 for count in known.values())
     facts = manifest.run
     run = RunLog(workshop.data_dir).find(1)
-    assert (facts.id, facts.dataset_sha256, facts.test_score) == (1, run.dataset_sha256, run.test_accuracy)
-    assert (facts.metric, facts.train_score) == ("accuracy", run.train_accuracy)
+    assert (facts.id, facts.dataset_sha256, facts.test_score) == (1, run.dataset_sha256, run.score("test"))
+    assert (facts.metric, facts.train_score) == ("accuracy", run.score("train"))
     assert (facts.parameters, facts.started_at) == (run.parameters, run.started_at)
     # Once by the workshop's own conversion, once by this one.
     assert gates_of(workshop) == [("parity", True), ("served", True)] * 2

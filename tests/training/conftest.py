@@ -13,7 +13,7 @@ import pytest
 from tests.support.server_process import wait_for
 from tests.support.workshop import IRIS_CSV
 from training.dataset import Dataset, read_dataset
-from training.runlog import Plan
+from training.runlog import RunConfig
 
 Read = Callable[..., Dataset]
 
@@ -37,7 +37,7 @@ def make():
     return Slow()
 """
 
-PLAN = Plan(
+CONFIG = RunConfig(
     dataset="iris",
     dataset_sha256="00",
     target="Species",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.workshop import IRIS_CSV
-from tests.training.conftest import PLAN
+from tests.training.conftest import CONFIG
 from training.artifacts import HELD_OUT_FILE
 from training.cli import main
 from training.runlog import RunLog
@@ -65,7 +65,7 @@ def test_runs_prints_a_row_for_each_run(capsys: pytest.CaptureFixture[str], data
 
 
 def test_what_a_run_has_not_yet_is_shown_as_a_dash(capsys: pytest.CaptureFixture[str], data_dir: Path) -> None:
-    with RunLog(data_dir).begin(PLAN):
+    with RunLog(data_dir).begin(CONFIG):
         assert main(["runs"]) == 0
     _, row = capsys.readouterr().out.splitlines()
     assert row.split()[-5:] == ["running", "accuracy", "-", "-", "-"]

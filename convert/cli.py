@@ -23,7 +23,7 @@ from server.contract.manifest import RunFacts
 from training.command import NumberRange, data_dir_option, models_dir_option, run_command, with_options
 from training.runlog import SCORES, Run, RunLog
 
-NOT_PROVEN, GATE_CLOSED = 3, 4
+NOT_PROVEN, GATE_FAILED = 3, 4
 """The exit codes where parity fails, and where a gate does."""
 
 
@@ -126,7 +126,7 @@ def convert_runs(run_ids: Sequence[int], options: ConvertOptions) -> None:
 
     Raises:
         ConvertError: If no run can be converted.
-        click.exceptions.Exit: With `NOT_PROVEN` or `GATE_CLOSED`, if nothing is published for that reason.
+        click.exceptions.Exit: With `NOT_PROVEN` or `GATE_FAILED`, if nothing is published for that reason.
     """
     log = RunLog(options.data_dir)
     runs = [log.find_finished(run_id) for run_id in run_ids]
@@ -141,7 +141,7 @@ def convert_runs(run_ids: Sequence[int], options: ConvertOptions) -> None:
     if not candidate.passed:
         raise click.exceptions.Exit(NOT_PROVEN)
     if not all(gate.passed for gate in gates):
-        raise click.exceptions.Exit(GATE_CLOSED)
+        raise click.exceptions.Exit(GATE_FAILED)
     report = make_report(candidate.run, candidate.left, candidate.climbed, log.list())
     print(publish(options.models_dir, _publication(candidate, name, report), after=newest))
 

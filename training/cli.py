@@ -19,7 +19,7 @@ from training.estimators import DEFAULTS, ESTIMATORS, check_spec, choose_estimat
 from training.folds import list_folds
 from training.names import name_dataset
 from training.options import AUTO, TrainOptions, train_options
-from training.review import review
+from training.quality import check_quality
 from training.runlog import SCORES, Run, RunLog
 from training.show import compare, show
 from training.split import split_rows
@@ -104,7 +104,7 @@ def train_runs(options: TrainOptions) -> list[int]:
         task=options.task,
     )
     _print_dataset(dataset)
-    for warning in review(dataset):
+    for warning in check_quality(dataset):
         print(f"warning: {warning}", file=sys.stderr)
     spec = options.estimator or DEFAULTS[dataset.task]
     if spec == AUTO:
@@ -189,14 +189,14 @@ def _print_run(run: Run) -> None:
     train, test = run.metrics["train"], run.metrics["test"]
     if run.task == "regression":
         text = (
-            f"R² {train['r2']:.3f} on training rows, {test['r2']:.3f} on held-out rows; off by "
-            f"{test['mean_absolute_error']:.4g} in the mean, {test['root_mean_squared_error']:.4g} in the mean square"
+            f"R² {train['r2']:.3f} on training rows, {test['r2']:.3f} on held-out rows; mean "
+            f"absolute error {test['mean_absolute_error']:.4g}, root mean squared {test['root_mean_squared_error']:.4g}"
         )
     else:
         text = (
             f"accuracy {train['accuracy']:.3f} on training rows, {test['accuracy']:.3f} on held-out rows; "
             f"log loss {test['log_loss']:.3f}\n"
             + pd.DataFrame(test["classes"]).to_string(index=False, float_format="{:.3f}".format)
-            + f"\nconfusion (rows: true, columns: answered): {test['confusion']}"
+            + f"\nconfusion matrix (rows: true, columns: predicted): {test['confusion']}"
         )
     print(f"{run.model}: {text}", file=sys.stderr)

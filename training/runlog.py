@@ -81,24 +81,14 @@ class ArtifactChecksums:
 class Run:
     """One training as the log has it. A fact that is not known yet is None.
 
+    From ``dataset`` to ``scikit_learn`` the attributes are those of `RunConfig`.
+
     Attributes:
         id: The run's number; never used twice.
         started_at: Time of its beginning, UTC, ISO 8601.
         status: Whether it is running, finished or failed.
         reason: Why it failed.
         model: The model's name, ``<estimator>_<id>``.
-        dataset: The dataset's name.
-        dataset_sha256: SHA-256 (hex) of the rows used.
-        target: The column that was learned.
-        task: Whether classes or numbers were learned.
-        columns: The kind of each column, by name.
-        rows: How many rows there were.
-        estimator: The estimator as the user named it: a name, or ``module:function``.
-        parameters: The estimator's parameters.
-        seed: Seed of the split.
-        test_share: Share of the rows held out (0 to 1).
-        python: Version of Python.
-        scikit_learn: Version of scikit-learn.
         estimator_sha256: SHA-256 (hex) of the estimator's file.
         metrics: All metrics, by ``train`` and ``test``, and by ``folds`` if it was cross-validated.
         duration_s: How long it took, in seconds.

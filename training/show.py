@@ -59,7 +59,7 @@ def _list_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> Sequence[str]:
     if "classes" in metrics["test"]:
         classes = pd.DataFrame(metrics["test"]["classes"])
         lines += ["", classes.to_string(index=False, float_format=_FLOAT)]
-        lines.append(f"confusion (rows: true, columns: answered): {metrics['test']['confusion']}")
+        lines.append(f"confusion matrix (rows: true, columns: predicted): {metrics['test']['confusion']}")
     return lines
 
 

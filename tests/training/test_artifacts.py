@@ -71,12 +71,12 @@ def run(folder: Path, fitted: LogisticRegression, iris: Dataset) -> Run:
 
 
 def bind(run: Run, sums: ArtifactChecksums) -> Run:
-    """Gives the run that would have left files with these sums."""
+    """Return the run that would have left files with these sums."""
     return attrs.evolve(run, estimator_sha256=sums.estimator, held_out_sha256=sums.held_out)
 
 
 def leave(folder: Path, run: Run, content: bytes) -> Run:
-    """Puts other bytes in the estimator's place, and gives the run that would have left them."""
+    """Put other bytes in the estimator's place, and gives the run that would have left them."""
     (folder / ESTIMATOR_FILE).write_bytes(content)
     return attrs.evolve(run, estimator_sha256=hashlib.sha256(content).hexdigest())
 

@@ -39,7 +39,7 @@ def test_train_prints_the_id_alone_and_tells_the_rest_to_the_person(
         )
         assert told[8].split() == ["label", "precision", "recall", "f1", "rows"]
         assert [line.split()[0] for line in told[9:12]] == ["Iris-setosa", "Iris-versicolor", "Iris-virginica"]
-        assert told[12] == "confusion (rows: true, columns: answered): [[13, 0, 0], [0, 12, 1], [0, 2, 10]]"
+        assert told[12] == "confusion matrix (rows: true, columns: predicted): [[13, 0, 0], [0, 12, 1], [0, 2, 10]]"
     assert (data_dir / "database.sqlite").is_file()
 
 

@@ -91,7 +91,7 @@ LONG = "x" * 1000
 
 
 def write_old_log(data_dir: Path, rows: int, *, deleted: Sequence[int] = ()) -> Path:
-    """Writes a log by hand as it was once written, and gives its path."""
+    """Write a log by hand as it was once written, and gives its path."""
     data_dir.mkdir()
     path = data_dir / "database.sqlite"
     with closing(sqlite3.connect(path)) as database, database:
@@ -191,7 +191,7 @@ def test_a_run_of_an_old_log_is_read_with_its_rows_and_its_estimator(iris: Datas
 
 
 def make_previous(data_dir: Path, *, held_out: bool = True) -> Path:
-    """Turns a log of today into one with columns of accuracies, and without checksums of held-out rows if asked to."""
+    """Turn a log of today into one with columns of accuracies, and without checksums of held-out rows if asked to."""
     path = data_dir / "database.sqlite"
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(PREVIOUS_SCHEMA)

@@ -22,7 +22,7 @@ def test_a_run_is_shown_with_its_classes_and_what_the_gates_found(
     assert "model: log_reg_1\n" in shown
     assert "columns: SepalLengthCm (number), SepalWidthCm (number), " in shown
     assert "Iris-versicolor" in shown
-    assert "confusion (rows: true, columns: answered): [[13, 0, 0], " in shown
+    assert "confusion matrix (rows: true, columns: predicted): [[13, 0, 0], " in shown
     assert "no version is served yet" in shown
     assert "reason" not in shown
 
@@ -70,7 +70,7 @@ def test_runs_are_compared_by_their_scores_and_by_what_differs_alone(
 
 
 def list_rows(text: str) -> dict[str, list[str]]:
-    """Gives the values of each row of a comparison, which stand two blanks or more apart."""
+    """Return the values of each row of a comparison, which stand two blanks or more apart."""
     split = [re.split(r" {2,}", line.strip()) for line in text.splitlines()[1:]]
     return {name: values for name, *values in split}
 

@@ -61,7 +61,7 @@ def test_only_a_version_of_this_very_run_with_the_proof_of_this_very_model_is_ta
 
 
 def republish(workshop: Workshop, certificate: bytes) -> None:
-    """Puts another certificate into the version, with the sums that go with it."""
+    """Put another certificate into the version, with the sums that go with it."""
     manifest = workshop.manifest()
     files = manifest.files | {CERTIFICATE_FILE: hashlib.sha256(certificate).hexdigest()}
     content = attrs.evolve(manifest, files=files).to_json()

@@ -30,13 +30,14 @@ FLOORS = {
         {"__main__"},
     ),
     "convert": (
-        {"errors", "places"},
+        {"errors"},
         {"converters", "bundle"},
         {"compile"},
         {"parity"},
         {"publishing"},
         {"report"},
         {"cli"},
+        {"train_export"},
         {"__main__"},
     ),
 }

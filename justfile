@@ -17,13 +17,10 @@ setup:
     .venv/bin/pip install --quiet --no-compile --requirement tests/requirements.lock
     .venv/bin/pre-commit install
 
-# train on a table, log the run, compile it, prove parity and publish; OPTIONS are those of `python -m training train`
+# train on a table, log the run, compile it, prove parity and publish; OPTIONS are those of training and of convert
 [positional-arguments]
 train-export csv="data/Iris.csv" target="Species" *options:
-    #!/usr/bin/env bash
-    set -euo pipefail
-    run_ids=$({{ python }} -m training train "$@" {{ if file_name(csv) == "Iris.csv" { "--drop Id" } else { "" } }})
-    {{ python }} -m convert $run_ids
+    @{{ python }} -m convert.train_export "$@" {{ if file_name(csv) == "Iris.csv" { "--drop Id" } else { "" } }}
 
 # write the report of a run, RUN_ID or the newest, as one HTML page; OPTIONS are those of `python -m convert.report`
 [positional-arguments]
@@ -173,11 +170,12 @@ smoke:
 # flags of every lock: extras are kept, for an older pip takes `name[extra]` anew where the lock has `name` alone
 lock_flags := "--quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-header --no-annotate --no-emit-index-url"
 
-# resolve the dependencies of pyproject.toml again and write the three lock files: all, the main job's, the server's
+# resolve the dependencies again and write the lock files: all, the main job's, the server's, and that of the benchmarks' peer
 lock:
     .venv/bin/uv pip compile {{ lock_flags }} --extra training --extra convert --extra bundle --extra recipes --extra dev pyproject.toml --output-file tests/requirements.lock
     .venv/bin/uv pip compile {{ lock_flags }} --extra training --extra convert --extra bundle --extra recipes --constraints tests/requirements.lock pyproject.toml --output-file requirements.lock
     .venv/bin/uv pip compile {{ lock_flags }} --constraints tests/requirements.lock pyproject.toml --output-file server/requirements.lock
+    .venv/bin/uv pip compile {{ lock_flags }} tests/bench/peer/requirements.in --output-file tests/bench/peer/requirements.lock
 
 # ask whether a locked package has a known vulnerability
 audit:

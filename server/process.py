@@ -25,7 +25,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from server.errors import NoSoundVersionError, SettingsError
-from server.host.sizing import Plan
+from server.host.sizing import ResourcePlan
 from server.listener import is_open, log_address, open_port
 from server.settings import Settings
 from server.telemetry import log
@@ -82,7 +82,7 @@ class Supervisor(Multiprocess):
         return worker
 
 
-def serve(settings: Settings, plan: Plan, listener: socket.socket) -> None:
+def serve(settings: Settings, plan: ResourcePlan, listener: socket.socket) -> None:
     """Serve by this process until a signal.
 
     Raises:
@@ -99,7 +99,7 @@ def serve(settings: Settings, plan: Plan, listener: socket.socket) -> None:
     uvicorn.Server(make_config(make, settings, plan.workers)).run(sockets=[listener])
 
 
-def serve_by_workers(settings: Settings, plan: Plan, listener: socket.socket) -> None:
+def serve_by_workers(settings: Settings, plan: ResourcePlan, listener: socket.socket) -> None:
     """Serve by several processes until a signal.
 
     Raises:
@@ -114,7 +114,7 @@ def serve_by_workers(settings: Settings, plan: Plan, listener: socket.socket) ->
         sys.exit(1)
 
 
-def make_worker(settings: Settings, plan: Plan, exchange: Exchange, listener: socket.socket) -> Any:
+def make_worker(settings: Settings, plan: ResourcePlan, exchange: Exchange, listener: socket.socket) -> Any:
     """Make the application of a worker and open the port.
 
     Raises:
@@ -129,7 +129,7 @@ def make_worker(settings: Settings, plan: Plan, exchange: Exchange, listener: so
     return application
 
 
-def make_application(settings: Settings, plan: Plan, exchange: Exchange | None = None) -> Any:
+def make_application(settings: Settings, plan: ResourcePlan, exchange: Exchange | None = None) -> Any:
     """Load the models and make the ASGI application of this process.
 
     On SIGTERM and SIGINT it tells probes that it stops before uvicorn, which calls this, begins to drain.

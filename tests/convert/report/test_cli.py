@@ -61,7 +61,7 @@ def test_only_a_version_of_this_very_run_with_the_proof_of_this_very_model_is_ta
 
 
 def republish(workshop: Workshop, certificate: bytes) -> None:
-    """Puts another certificate into the version, with the sums that go with it."""
+    """Put another certificate into the version, with the sums that go with it."""
     manifest = workshop.manifest()
     files = manifest.files | {CERTIFICATE_FILE: hashlib.sha256(certificate).hexdigest()}
     content = attrs.evolve(manifest, files=files).to_json()
@@ -87,5 +87,5 @@ def test_the_command_has_help_and_runs_only_where_it_is_called(
     with pytest.raises(SystemExit) as ending:
         runpy.run_module("convert.report", run_name="__main__")
     assert ending.value.code == 0
-    assert "default: the newest finished run" in " ".join(capsys.readouterr().out.split())
+    assert "Default: the newest finished run." in " ".join(capsys.readouterr().out.split())
     importlib.import_module("convert.report.__main__")

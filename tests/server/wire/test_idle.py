@@ -10,7 +10,8 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from server.api.lane import HOT_ROUTES, HotRoutes, Lane
+from server.api.endpoint import RouteTable
+from server.api.lane import ROUTES, Lane
 from server.wire.connections import MAX_IDLE, ConnectionLimits, Watch, choose_max_idle
 from server.wire.limits import WATCH, Guard
 
@@ -33,7 +34,7 @@ async def served(protocol: type[Guard], watch: Watch) -> AsyncIterator[int]:
     """Serves with a watch that sweeps only when a test says so; gives the port."""
     config = uvicorn.Config(answer, lifespan="off", log_config=None, timeout_keep_alive=KEEP_ALIVE_S)
     config.load()
-    loop, state = asyncio.get_running_loop(), {WATCH: watch, HOT_ROUTES: HotRoutes({})}
+    loop, state = asyncio.get_running_loop(), {WATCH: watch, ROUTES: RouteTable({}, access_log=False)}
     server = await loop.create_server(lambda: protocol(config, ServerState(), state, loop), "127.0.0.1", 0)
     watch.start()
     watch.stop()

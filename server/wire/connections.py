@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 import resource
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
@@ -60,6 +61,7 @@ class Watch:
         now_s: The loop's time at the last sweep: near enough for deadlines of seconds, and free to read.
         connections: The open ones.
         held_bytes: The bytes of bodies that are being read, or wait to be decoded.
+        refusals: How many requests were refused that no model has been asked, by status and reason.
     """
 
     def __init__(self, limits: ConnectionLimits, every_second: Callable[[], None]) -> None:
@@ -73,6 +75,7 @@ class Watch:
         self.now_s = 0.0
         self.connections: set[Watched] = set()
         self.held_bytes = 0
+        self.refusals: Counter[tuple[int, str]] = Counter()
         self._every_second = every_second
         self._timer: asyncio.TimerHandle
 

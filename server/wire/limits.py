@@ -16,15 +16,21 @@ import asyncio
 import select
 from typing import Any, Literal
 
-import msgspec
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from server.errors import BodyTooLargeError, OverloadedError
+from server.errors import (
+    BodyTooLargeError,
+    CorollaError,
+    HeadersTooLargeError,
+    MalformedRequestError,
+    OverloadedError,
+    RequestTimeoutError,
+)
 from server.wire.connections import Watch
 from server.wire.cork import Cork
 from server.wire.feeder import Feeder
-from server.wire.replies import Reply, render, reply_to
+from server.wire.replies import refusal_reason, render, reply_to
 
 WATCH = "watch"
 """Where the lifespan's state has the process's watch."""
@@ -106,7 +112,8 @@ class Guard(Feeder):
 
     def refuse_head(self) -> None:
         """Refuses headers that are too long, or do not end."""
-        self._refuse(_error(431, f"expected headers of at most {self._limits.max_header_bytes} bytes, got more"))
+        limit = self._limits.max_header_bytes
+        self._refuse(HeadersTooLargeError(f"expected headers of at most {limit} bytes, got more"))
 
     def on_message_begin(self) -> None:
         """Begins to wait for the end of a request's headers."""
@@ -156,7 +163,7 @@ class Guard(Feeder):
         if self._body_bytes > self._limits.max_body_bytes:
             self._refuse(self._too_large(self._body_bytes))
         elif self._body_bytes > SMALL_BODY_BYTES and self._watch.held_bytes > self._limits.max_held_bytes:
-            self._refuse(reply_to(OverloadedError("too many large bodies are being sent at once", "memory", 1.0)))
+            self._refuse(OverloadedError("too many large bodies are being sent at once", "memory", 1.0))
         else:
             self.take_body(body)
 
@@ -213,7 +220,7 @@ class Guard(Feeder):
             self.close_idle()
             return
         limit_s = self._limits.header_s if self._awaits == "headers" else self._limits.body_s
-        self._refuse(_error(408, f"the {self._awaits} took longer than {limit_s:g} s"))
+        self._refuse(RequestTimeoutError(f"the {self._awaits} took longer than {limit_s:g} s"))
 
     def idle_until_s(self) -> float | None:
         """Return when this connection is to be closed if it is kept open between requests, on the loop's clock."""
@@ -246,7 +253,7 @@ class Guard(Feeder):
 
     def send_400_response(self, msg: str) -> None:
         """Answers what is no HTTP, in Corolla's own way."""
-        self._refuse(_error(400, f"the request is not valid HTTP: {msg}"))
+        self._refuse(MalformedRequestError(f"the request is not valid HTTP: {msg}"))
 
     def _await_next_request(self) -> None:
         """Keep the connection open for its next request, if all that came has been answered."""
@@ -266,11 +273,11 @@ class Guard(Feeder):
         if self._awaits == "request" and not self._has_unread():
             self.transport.close()
 
-    def _too_large(self, size_bytes: int) -> Reply:
+    def _too_large(self, size_bytes: int) -> CorollaError:
         limit = self._limits.max_body_bytes
-        return reply_to(BodyTooLargeError(f"expected a body of at most {limit} bytes, got {size_bytes} or more"))
+        return BodyTooLargeError(f"expected a body of at most {limit} bytes, got {size_bytes} or more")
 
-    def _refuse(self, reply: Reply) -> None:
+    def _refuse(self, error: CorollaError) -> None:
         """Answers, and closes once the client has had time to read it; nothing more of what it sends is looked at.
 
         Where earlier requests are unanswered, the refusal would be taken for the answer to the first of them: they are
@@ -278,6 +285,8 @@ class Guard(Feeder):
         """
         if self._refused or self.transport.is_closing():
             return
+        reply = reply_to(error)
+        self._watch.refusals[reply.status, refusal_reason(error)] += 1
         self._refused = True
         self._let_go()
         self.flow.resume_reading()
@@ -303,7 +312,3 @@ class Guard(Feeder):
             self.cycle.waiting_for_100_continue = False
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-
-
-def _error(status: int, message: str) -> Reply:
-    return Reply(status, msgspec.json.encode({"error": message}))

@@ -7,10 +7,10 @@ from typing import Literal
 import attrs
 
 from convert.compile.child import Compiler
-from convert.compile.export import describe_features
+from convert.compile.export import Compiled, describe_features
 from convert.parity.answers import to_rows
 from convert.parity.probes import make_questions
-from convert.parity.proof import prove
+from convert.parity.proof import Proof, prove
 from convert.publishing.precision import Climb, climb
 from server.coalescing.cost import measure
 from server.errors import SessionError
@@ -60,21 +60,24 @@ def make_candidate(data_dir: Path, run: Run, allowed_mismatches: int) -> Candida
     """
     with Compiler(data_dir, run.id) as compiler:
         left = load_artifacts(RunLog(data_dir).folder(run.id), run)
+        # The child describes the features too. The rows to ask are made here meanwhile, while it loads its libraries.
         questions = make_questions(left.estimator, left.dataset.features, describe_features(left.dataset))
-        climbed = climb(
-            compiler.compile, lambda compiled: prove(left.estimator, compiled, questions), allowed_mismatches
-        )
-    return Candidate(run, left, climbed, measure_row(climbed, left))
+
+        def prove_model(compiled: Compiled) -> tuple[Session, Proof]:
+            session = Session(compiled.model, compiled.signature)
+            return session, prove(left.estimator, compiled, questions, make_session=lambda *_: session)
+
+        climbed = climb(compiler.compile, prove_model, allowed_mismatches)
+    return Candidate(run, left, climbed, measure_row(climbed.session, left))
 
 
-def measure_row(climbed: Climb, left: Artifacts) -> float:
+def measure_row(session: Session, left: Artifacts) -> float:
     """Gives how long one row takes, in microseconds; for ever, where what is not proven does not answer it.
 
     Args:
-        climbed: The compiled model.
+        session: The compiled model.
         left: What its run left, of which the first row is asked.
     """
-    session = Session(climbed.compiled.model, climbed.compiled.signature)
     row = to_rows(left.dataset.features.iloc[:1])
     try:
         return measure(lambda rows: session.run(row * rows)).of(1) * 1e6

@@ -16,7 +16,6 @@ from convert.publishing.scoring import Score, score, to_requests
 from server.contract.signature import Feature, Label, Signature
 from server.models.catalog import Model, load_model, load_newest
 from server.models.repository import list_versions
-from server.models.session import Session
 
 SHOWN_FEATURES = 5
 
@@ -54,7 +53,7 @@ def check_gates(
     """
     compiled, held_out = candidate.climbed.compiled, candidate.left.held_out
     signature, requests = compiled.signature, to_requests(held_out.features, compiled.signature.features)
-    found = score(signature, Session(compiled.model, signature), requests, held_out.target)
+    found = score(signature, candidate.climbed.session, requests, held_out.target)
     gates = [_parity(candidate.climbed.proof.certificate)]
     served = find_served(models_dir, name)
     if served is None:

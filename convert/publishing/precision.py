@@ -8,6 +8,7 @@ from convert.compile.export import PRECISIONS, Compiled, Precision
 from convert.errors import ConvertError
 from convert.parity.proof import Proof
 from server.errors import CorollaError
+from server.models.session import Session
 
 
 @attrs.frozen
@@ -29,18 +30,20 @@ class Climb:
 
     Attributes:
         compiled: The model that was taken; where none passed, the one that came closest.
+        session: Its session: whoever asks the model again asks this one.
         proof: Its proof, which passed or did not.
         rungs: All that was tried, in order.
     """
 
     compiled: Compiled
+    session: Session
     proof: Proof
     rungs: tuple[Rung, ...]
 
 
 def climb(
     compile_model: Callable[[Precision], Compiled],
-    prove_model: Callable[[Compiled], Proof],
+    prove_model: Callable[[Compiled], tuple[Session, Proof]],
     allowed_mismatches: int,
     precisions: Sequence[Precision] = PRECISIONS,
 ) -> Climb:
@@ -48,7 +51,7 @@ def climb(
 
     Args:
         compile_model: Compiles with a precision.
-        prove_model: Compares what was compiled to the estimator.
+        prove_model: Makes the session of what was compiled, and compares it to the estimator.
         allowed_mismatches: How many mismatches are accepted, where no precision has none.
         precisions: What to try.
 
@@ -56,27 +59,32 @@ def climb(
         ConvertError: If nothing could be compiled or compared at all.
     """
     rungs: list[Rung] = []
-    tried: list[tuple[Compiled, Proof, int]] = []
+    tried: list[tuple[Climb, int]] = []
     for precision in precisions:
         try:
             compiled = compile_model(precision)
-            proof = prove_model(compiled)
+            session, proof = prove_model(compiled)
         except CorollaError as error:
             rungs.append(Rung(precision, str(error)))
             continue
         if proof.certificate.passed:
-            return Climb(compiled, proof, (*rungs, Rung(precision, None)))
+            return Climb(compiled, session, proof, (*rungs, Rung(precision, None)))
         rungs.append(Rung(precision, _fault(proof)))
-        tried.append((compiled, proof, len(rungs) - 1))
+        tried.append((Climb(compiled, session, proof, ()), len(rungs) - 1))
     if not tried:
         raise ConvertError("; ".join(f"{rung.precision}: {rung.fault}" for rung in rungs))
-    compiled, proof, place = min(tried, key=lambda one: one[1].certificate.parity.mismatches)
-    parity = proof.certificate.parity
-    if allowed_mismatches and parity.mismatches <= allowed_mismatches:
-        accepted = attrs.evolve(parity, allowed_mismatches=allowed_mismatches)
-        proof = attrs.evolve(proof, certificate=attrs.evolve(proof.certificate, parity=accepted))
+    closest, place = min(tried, key=lambda one: one[0].proof.certificate.parity.mismatches)
+    if allowed_mismatches and closest.proof.certificate.parity.mismatches <= allowed_mismatches:
+        closest = _accept(closest, allowed_mismatches)
         rungs[place] = Rung(rungs[place].precision, None)
-    return Climb(compiled, proof, tuple(rungs))
+    return attrs.evolve(closest, rungs=tuple(rungs))
+
+
+def _accept(climbed: Climb, allowed_mismatches: int) -> Climb:
+    """Writes into a proof how many mismatches are accepted."""
+    certificate = climbed.proof.certificate
+    accepted = attrs.evolve(certificate, parity=attrs.evolve(certificate.parity, allowed_mismatches=allowed_mismatches))
+    return attrs.evolve(climbed, proof=attrs.evolve(climbed.proof, certificate=accepted))
 
 
 def _fault(proof: Proof) -> str:

@@ -64,7 +64,7 @@ def _time_by_turns(contenders: Sequence[Contender]) -> list[Contender]:
     for _ in range(TURNS):
         for one, known in zip(candidates, times, strict=True):
             if one:
-                known.append(measure_row(one.climbed, one.left))
+                known.append(measure_row(one.climbed.session, one.left))
     return [
         attrs.evolve(contender, candidate=one and attrs.evolve(one, row_us=min(known)))
         for contender, one, known in zip(contenders, candidates, times, strict=True)

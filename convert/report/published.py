@@ -13,6 +13,7 @@ from convert.publishing.publish import CERTIFICATE_FILE
 from server.contract.manifest import RunFacts
 from server.errors import RefusedError
 from server.models.repository import Package, list_versions, read_package
+from server.models.session import Session
 from training.runlog import Run
 
 
@@ -52,4 +53,5 @@ def _read(folder: Path, package: Package) -> Climb | None:
     if certificate.model_sha256 != hashlib.sha256(package.model).hexdigest():
         return None
     compiled = Compiled(package.model, package.manifest.signature)
-    return Climb(compiled, Proof(certificate, package.manifest.golden), record.rungs)
+    session = Session(compiled.model, compiled.signature)
+    return Climb(compiled, session, Proof(certificate, package.manifest.golden), record.rungs)

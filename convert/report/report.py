@@ -27,7 +27,6 @@ from convert.report.page import Page, render
 from convert.report.table_plots import draw_features, draw_pairs, draw_target
 from convert.report.timing import measure_paces
 from server.contract.signature import Label
-from server.models.session import Session
 from training.artifacts import Artifacts
 from training.dataset import Task
 from training.runlog import Run
@@ -58,8 +57,7 @@ def gather(run: Run, left: Artifacts, climbed: Climb, others: Sequence[Run]) -> 
     importance = measure_importance(left.estimator, left.held_out)
     by_importance = list(importance.means) if importance else list(dataset.features.columns)
     candidates = find_candidates(run, others)
-    session = Session(compiled.model, compiled.signature)
-    paces = measure_paces(left.estimator, session, compiled.signature, dataset.features)
+    paces = measure_paces(left.estimator, climbed.session, compiled.signature, dataset.features)
     return Page(
         run=run,
         score=score,

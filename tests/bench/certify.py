@@ -21,7 +21,6 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from convert.errors import ConvertError
 from convert.parity.answers import to_rows
 from convert.publishing.candidate import Candidate, make_candidate
-from server.models.session import Session
 from tests.bench.report import REPORTS
 from training.dataset import Dataset, read_dataset
 from training.estimators import ESTIMATORS, choose_estimator
@@ -112,7 +111,7 @@ def _certify(dataset: Dataset, estimator: str, folder: Path) -> Line:
 
 def _speed_up(candidate: Candidate) -> float:
     """Gives how many times longer the estimator takes for one row; both in turn, the medians."""
-    session = Session(candidate.climbed.compiled.model, candidate.climbed.compiled.signature)
+    session = candidate.climbed.session
     frame = candidate.left.dataset.features.iloc[:1]
     rows, estimator = to_rows(frame), candidate.left.estimator
     ask = getattr(estimator, "predict_proba", estimator.predict)

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import onnxruntime
 import pytest
 
 import convert.publishing.selection
+from convert.cli import main
 from convert.compile.export import Compiled, Precision
 from convert.errors import ConvertError
-from convert.parity.proof import Proof
 from convert.publishing.candidate import Candidate, make_candidate
 from convert.publishing.precision import Climb, Rung
 from convert.publishing.selection import Contender, contend, find_fastest
@@ -44,9 +45,9 @@ def compared(tmp_path_factory: pytest.TempPathFactory, iris: Dataset) -> Compare
 
 
 @pytest.fixture
-def candidate(iris_workshop: Workshop, left: Artifacts, compiled: Compiled, proof: Proof) -> Candidate:
+def candidate(iris_workshop: Workshop, left: Artifacts, climbed: Climb) -> Candidate:
     run = RunLog(iris_workshop.data_dir).find(1)
-    return Candidate(run, left, Climb(compiled, proof, (Rung("float32", None),)), row_us=10.0)
+    return Candidate(run, left, climbed, row_us=10.0)
 
 
 def with_folds(run: Run, **folds: Any) -> Run:
@@ -145,6 +146,25 @@ def test_a_close_run_whose_proof_fails_is_told_so(compared: Compared, monkeypatc
     assert [rung.fault is None for rung in contender.candidate.climbed.rungs] == [False, False]
     (accepted,) = contend(compared.data_dir, compared.runs[:1], 10_000)
     assert accepted.fault is None
+
+
+def test_a_comparison_makes_one_session_of_each_model_and_one_of_what_is_published(
+    compared: Compared, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    compile_here(monkeypatch)
+    made: list[bytes] = []
+    make = onnxruntime.InferenceSession
+
+    def make_and_note(model: bytes, *options: Any, **more: Any) -> onnxruntime.InferenceSession:
+        made.append(model)
+        return make(model, *options, **more)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", make_and_note)
+    places = ["--data-dir", str(compared.data_dir), "--models-dir", str(tmp_path)]
+    assert main([*(str(run.id) for run in compared.runs[:3]), *places]) == 0
+    assert len(made) == 4
+    assert len(set(made[:3])) == 3
+    assert made[3] in made[:3]
 
 
 def test_runs_that_were_not_cross_validated_are_not_held_against_each_other(

@@ -12,15 +12,15 @@ import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.tree import DecisionTreeClassifier
 
-from convert.compile.export import Compiled, export
-from convert.parity.proof import Proof
+from convert.compile.export import export
 from convert.publishing.candidate import Candidate, make_candidate
 from convert.publishing.gates import Gate, check_gates, find_served, find_unlike
 from convert.publishing.limits import Limits
-from convert.publishing.precision import Climb, Rung
+from convert.publishing.precision import Climb
 from server.contract.signature import Label
 from server.contract.types import Type
 from server.models.repository import MODEL_FILE
+from server.models.session import Session
 from tests.convert.conftest import Bench
 from tests.support.conversions import compile_here, convert
 from tests.support.tables import make_specimen, make_table
@@ -31,10 +31,10 @@ from training.runlog import RunLog
 
 
 @pytest.fixture
-def candidate(iris_workshop: Workshop, left: Artifacts, compiled: Compiled, proof: Proof) -> Candidate:
+def candidate(iris_workshop: Workshop, left: Artifacts, climbed: Climb) -> Candidate:
     """The very model that is served."""
     run = RunLog(iris_workshop.data_dir).find(1)
-    return Candidate(run, left, Climb(compiled, proof, (Rung("float32", None),)), row_us=10.0)
+    return Candidate(run, left, climbed, row_us=10.0)
 
 
 @pytest.fixture
@@ -56,7 +56,8 @@ def with_model(candidate: Candidate, estimator: Any) -> Candidate:
     """Gives a candidate whose compiled model is another estimator's, fitted to the same rows."""
     dataset = candidate.left.dataset
     compiled = export(estimator.fit(dataset.features, dataset.target), dataset)
-    return attrs.evolve(candidate, climbed=attrs.evolve(candidate.climbed, compiled=compiled))
+    session = Session(compiled.model, compiled.signature)
+    return attrs.evolve(candidate, climbed=attrs.evolve(candidate.climbed, compiled=compiled, session=session))
 
 
 def stump() -> DecisionTreeClassifier:

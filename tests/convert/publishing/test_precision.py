@@ -11,6 +11,7 @@ from convert.parity.proof import Proof, prove
 from convert.publishing.precision import Climb, Rung, climb
 from server.contract.manifest import Parity
 from server.errors import RefusedError
+from server.models.session import Session
 from tests.support.tables import Specimen, make_specimen, mixed_table
 from training.estimators import choose_estimator
 
@@ -20,8 +21,8 @@ Outcome = int | Exception
 
 
 @pytest.fixture
-def climb_to(compiled: Compiled, proof: Proof) -> "Climber":
-    return Climber(compiled, proof)
+def climb_to(compiled: Compiled, session: Session, proof: Proof) -> "Climber":
+    return Climber(compiled, session, proof)
 
 
 @attrs.frozen(eq=False)
@@ -29,6 +30,7 @@ class Climber:
     """Climbs where each precision has a given outcome, and notes what is tried."""
 
     compiled: Compiled
+    session: Session
     proof: Proof
     tried: list[str] = attrs.field(factory=list)
 
@@ -40,11 +42,11 @@ class Climber:
                 raise outcome
             return attrs.evolve(self.compiled, model=precision.encode())
 
-        def prove_model(compiled: Compiled) -> Proof:
+        def prove_model(compiled: Compiled) -> tuple[Session, Proof]:
             outcome = outcomes["float32" if compiled.model == b"float32" else "float64"]
             if isinstance(outcome, Exception):
                 raise outcome
-            return self.with_mismatches(outcome)
+            return self.session, self.with_mismatches(outcome)
 
         return climb(compile_model, prove_model, allowed_mismatches)
 
@@ -139,22 +141,25 @@ def histogram() -> Specimen:
     return make_specimen(dataset, named.set_params(model__max_iter=3, model__min_samples_leaf=5))
 
 
-def climb_really(specimen: Specimen, allowed_mismatches: int = 0) -> Climb:
-    return climb(
-        lambda precision: export(specimen.estimator, specimen.dataset, precision),
-        lambda compiled: prove(specimen.estimator, compiled, specimen.questions),
-        allowed_mismatches,
-    )
+def climb_really(specimen: Specimen, proven: Specimen) -> Climb:
+    """Compiles one estimator, and compares the model to another's answers, or its own."""
+
+    def prove_model(compiled: Compiled) -> tuple[Session, Proof]:
+        session = Session(compiled.model, compiled.signature)
+        return session, prove(proven.estimator, compiled, proven.questions, make_session=lambda *_: session)
+
+    return climb(lambda precision: export(specimen.estimator, specimen.dataset, precision), prove_model, 0)
 
 
 def test_trees_that_ask_in_float32_are_taken_in_float32() -> None:
-    climbed = climb_really(make_specimen(mixed_table(), "decision_tree"))
+    tree = make_specimen(mixed_table(), "decision_tree")
+    climbed = climb_really(tree, tree)
     assert climbed.rungs == (Rung("float32", None),)
     assert climbed.compiled.signature.inputs[0].datatype == "FP32"
 
 
 def test_trees_that_ask_in_float64_are_taken_in_float64(histogram: Specimen) -> None:
-    climbed = climb_really(histogram)
+    climbed = climb_really(histogram, histogram)
     assert [rung.precision for rung in climbed.rungs if rung.fault] == ["float32"]
     assert " rows differ, " in str(climbed.rungs[0].fault)
     assert climbed.compiled.signature.inputs[0].datatype == "FP64"
@@ -166,23 +171,18 @@ def test_an_estimator_that_is_not_what_was_compiled_passes_in_no_precision(
     histogram: Specimen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("convert.parity.proof.DOUBTFUL_ROWS", 1)
-    other = make_specimen(mixed_table(), "decision_tree")
-    climbed = climb(
-        lambda precision: export(histogram.estimator, histogram.dataset, precision),
-        lambda compiled: prove(other.estimator, compiled, other.questions),
-        0,
-    )
+    climbed = climb_really(histogram, make_specimen(mixed_table(), "decision_tree"))
     assert not climbed.proof.certificate.parity.passed
     assert all(rung.fault for rung in climbed.rungs)
 
 
 def test_a_model_whose_answers_move_with_their_neighbours_is_not_taken_unless_that_is_accepted(
-    compiled: Compiled, proof: Proof
+    compiled: Compiled, session: Session, proof: Proof
 ) -> None:
     moving = attrs.evolve(proof, certificate=attrs.evolve(proof.certificate, neighbours_difference=1.0))
     assert moving.certificate.parity.passed
-    climbed = climb(lambda _: compiled, lambda _: moving, 0)
+    climbed = climb(lambda _: compiled, lambda _: (session, moving), 0)
     assert not climbed.proof.certificate.passed
     assert [rung.fault for rung in climbed.rungs if rung.fault] == [rung.fault for rung in climbed.rungs]
     assert str(climbed.rungs[0].fault).endswith("and with its neighbours by 1.0e+00")
-    assert climb(lambda _: compiled, lambda _: moving, 1).proof.certificate.passed
+    assert climb(lambda _: compiled, lambda _: (session, moving), 1).proof.certificate.passed

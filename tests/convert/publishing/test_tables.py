@@ -13,6 +13,7 @@ from convert.publishing.precision import Climb, Rung
 from convert.publishing.selection import Contender
 from convert.publishing.tables import tell, tell_contenders, tell_gates
 from server.contract.signature import Answer
+from server.models.session import Session
 from tests.support.workshop import Workshop
 from training.artifacts import Artifacts
 from training.runlog import Run, RunLog
@@ -27,8 +28,9 @@ WORST = Difference(
 
 
 @pytest.fixture
-def climbed(compiled: Compiled, proof: Proof) -> Climb:
-    return Climb(compiled, proof, (Rung("float32", "onnxruntime cannot load the model"), Rung("float64", None)))
+def climbed(compiled: Compiled, session: Session, proof: Proof) -> Climb:
+    rungs = (Rung("float32", "onnxruntime cannot load the model"), Rung("float64", None))
+    return Climb(compiled, session, proof, rungs)
 
 
 def with_mismatches(climbed: Climb, worst: Difference, allowed: int = 0) -> Climb:

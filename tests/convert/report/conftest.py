@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from convert.compile.export import export
+from convert.compile.export import Compiled, export
 from convert.parity.probes import Questions
-from convert.parity.proof import prove
+from convert.parity.proof import Proof, prove
 from convert.publishing.precision import Climb, climb
 from convert.report.page import Page, render
 from convert.report.report import gather
+from server.models.session import Session
 from training.artifacts import Artifacts, load_artifacts
 from training.dataset import read_dataset
 from training.estimators import choose_estimator
@@ -61,7 +62,12 @@ def prove_on_known(left: Artifacts, allowed_mismatches: int = 0, shift: float = 
     if shift:
         left.estimator[-1].intercept_ += shift
     questions = (Questions("known", left.dataset.features),)
-    return climb(compiled.__getitem__, lambda one: prove(left.estimator, one, questions), allowed_mismatches)
+
+    def prove_model(one: Compiled) -> tuple[Session, Proof]:
+        session = Session(one.model, one.signature)
+        return session, prove(left.estimator, one, questions, make_session=lambda *_: session)
+
+    return climb(compiled.__getitem__, prove_model, allowed_mismatches)
 
 
 def numbers(rows: int, columns: int) -> pd.DataFrame:

@@ -10,8 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 from server.bundle.checksums import IMAGE_FILE
-from server.bundle.install import pass_over
-from server.bundle.opening import Bundle
+from server.bundle.opening import Bundle, read_to_end
 from server.errors import BundleError
 
 _LOADED = re.compile(r"^Loaded image(?:\(s\))?: (\S+)$", re.MULTILINE)
@@ -110,7 +109,7 @@ def install_image(bundle: Bundle, tag: str | None) -> str:
         if name == IMAGE_FILE:
             image = load_image(content)
         else:
-            pass_over(content)
+            read_to_end(content)
     if tag:
         tag_image(image, tag)
     return tag or image

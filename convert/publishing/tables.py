@@ -40,8 +40,8 @@ def tell(climbed: Climb) -> None:
         print("the worst rows:" if certificate.passed else "nothing is published; the worst rows:", file=sys.stderr)
         for worst in certificate.worst:
             print(f"  {worst.kind}: {worst.row}", file=sys.stderr)
-            print(f"    estimator:      {_words(worst.estimator)}", file=sys.stderr)
-            print(f"    compiled model: {_words(worst.session)}", file=sys.stderr)
+            print(f"    estimator:      {describe_answer(worst.estimator)}", file=sys.stderr)
+            print(f"    compiled model: {describe_answer(worst.session)}", file=sys.stderr)
 
 
 def _verdict(certificate: Certificate) -> str:
@@ -50,7 +50,8 @@ def _verdict(certificate: Certificate) -> str:
     return "NOT proven, and accepted knowingly" if certificate.parity.mismatches else "proven"
 
 
-def _words(answer: Answer | None) -> str:
+def describe_answer(answer: Answer | None) -> str:
+    """Describe an answer with so many digits that those of the two sides can be told apart."""
     if answer is None:
         return "no finite answer"
     if not answer.probabilities:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from convert.report.candidates import Candidate
+from convert.report.candidates import CrossValidated
 from convert.report.figures import ACCENT, INK, REST, Plot, draw_axes, short
 
 MAX_CANDIDATES = 20
 
 
-def draw_candidates(candidates: Sequence[Candidate], score: str) -> Plot:
+def draw_candidates(candidates: Sequence[CrossValidated], score: str) -> Plot:
     """Draws the best of them.
 
     Args:

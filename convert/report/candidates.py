@@ -8,7 +8,7 @@ from training.runlog import Run
 
 
 @attrs.frozen
-class Candidate:
+class CrossValidated:
     """A run that was cross-validated.
 
     Attributes:
@@ -32,11 +32,11 @@ class Candidate:
     test_score: float | None
 
 
-def find_candidates(run: Run, others: Sequence[Run]) -> tuple[Candidate, ...]:
+def find_cross_validated(run: Run, others: Sequence[Run]) -> tuple[CrossValidated, ...]:
     """Finds the runs whose folds can be compared: of the same rows, split alike; the run itself is among them."""
     runs = {one.id: one for one in (*others, run)}
     found = [
-        Candidate(
+        CrossValidated(
             model=one.model,
             estimator=one.estimator,
             is_this=one.id == run.id,

@@ -50,7 +50,7 @@ def describe_columns(dataset: Dataset) -> tuple[ColumnFacts, ...]:
     is_quantity = dataset.task == "regression"
     return (
         _describe(target, dataset.target, is_quantity=is_quantity, is_target=True),
-        *(_describe(column, dataset.features[column.name], is_quantity=_is_number(column)) for column in features),
+        *(_describe(column, dataset.features[column.name], is_quantity=is_number(column)) for column in features),
     )
 
 
@@ -62,7 +62,8 @@ def find_doubts(dataset: Dataset) -> tuple[str, ...]:
         return (str(error),)
 
 
-def _is_number(column: Column) -> bool:
+def is_number(column: Column) -> bool:
+    """Return whether a column holds numbers, integers among them."""
     return column.kind in {"number", "integer"}
 
 

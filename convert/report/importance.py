@@ -1,11 +1,12 @@
 """Estimator + held-out rows -> how much each feature counts, by permutation; knows nothing of figures."""
 
-import time
+import functools
 
 import attrs
 import numpy as np
 from sklearn.inspection import permutation_importance
 
+from convert.report.timing import measure_s
 from training.dataset import Dataset
 from training.estimators import Estimator
 from training.runlog import SCORES
@@ -48,7 +49,7 @@ def measure_importance(estimator: Estimator, held_out: Dataset, budget_s: float 
     for most in MAX_ROWS:
         order = np.random.default_rng(_SEED).permutation(len(held_out.target))[:most]
         features, target = held_out.features.iloc[order], held_out.target.iloc[order]
-        round_s = _ask_s(estimator, held_out, order) * len(features.columns)
+        round_s = measure_s(functools.partial(estimator.predict, features)) * len(features.columns)
         rounds = min(MAX_ROUNDS, int(budget_s / round_s))
         if rounds:
             found = permutation_importance(
@@ -59,10 +60,3 @@ def measure_importance(estimator: Estimator, held_out: Dataset, budget_s: float 
             deviations = dict(zip(features.columns, found.importances_std.tolist(), strict=True))
             return Importance({name: means[name] for name in names}, deviations, rounds, len(order))
     return None
-
-
-def _ask_s(estimator: Estimator, held_out: Dataset, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> float:
-    features = held_out.features.iloc[rows]
-    start_s = time.perf_counter()
-    estimator.predict(features)
-    return time.perf_counter() - start_s

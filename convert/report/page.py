@@ -10,12 +10,13 @@ import attrs
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from convert.publishing.precision import Climb
-from convert.report.candidates import Candidate
+from convert.publishing.tables import describe_answer
+from convert.report.candidates import CrossValidated
 from convert.report.columns import ColumnFacts
 from convert.report.figures import Plot
 from convert.report.importance import Importance
 from convert.report.timing import Pace
-from server.contract.signature import Answer, Label
+from server.contract.signature import Label
 from server.contract.types import MAX_INTEGER
 from training.runlog import Run
 
@@ -58,7 +59,7 @@ class Page:
     target: Plot
     features: tuple[Plot, ...]
     pairs: Plot | None
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[CrossValidated, ...]
     candidates_plot: Plot | None
     quality: tuple[Plot, ...]
     importance: Importance | None
@@ -76,22 +77,19 @@ def render(page: Page) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "count": "{:,}".format, "answer": _answer, "row": _row, "json": _json}
+    environment.filters |= {
+        "number": _number,
+        "count": "{:,}".format,
+        "answer": describe_answer,
+        "row": _row,
+        "json": _json,
+    }
     return environment.get_template(_TEMPLATE).render(page=page).encode()
 
 
 def _number(value: float) -> str:
     """Words a number by four figures, or by all of its whole part."""
     return f"{value:,.0f}" if 1000 <= abs(value) < MAX_INTEGER else f"{value:.4g}"  # noqa: PLR2004  it has four figures
-
-
-def _answer(answer: Answer | None) -> str:
-    """Words an answer, with so many digits that the two sides' can be told apart."""
-    if answer is None:
-        return "no finite answer"
-    if not answer.probabilities:
-        return repr(answer.label)
-    return f"{answer.label} ({', '.join(f'{value:.7g}' for value in answer.probabilities)})"
 
 
 def _row(row: dict[str, object]) -> str:

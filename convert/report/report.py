@@ -9,7 +9,7 @@ import numpy as np
 
 from convert.publishing.precision import Climb
 from convert.report.candidate_plots import draw_candidates
-from convert.report.candidates import find_candidates
+from convert.report.candidates import find_cross_validated
 from convert.report.classes import colour_classes
 from convert.report.columns import describe_columns, find_doubts
 from convert.report.figures import Plot
@@ -56,7 +56,7 @@ def gather(run: Run, left: Artifacts, climbed: Climb, others: Sequence[Run]) -> 
     colours = colour_classes(dataset)
     importance = measure_importance(left.estimator, left.held_out)
     by_importance = list(importance.means) if importance else list(dataset.features.columns)
-    candidates = find_candidates(run, others)
+    candidates = find_cross_validated(run, others)
     paces = measure_paces(left.estimator, climbed.session, compiled.signature, dataset.features)
     return Page(
         run=run,

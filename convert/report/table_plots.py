@@ -10,6 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 
 from convert.report.classes import COLOURS
+from convert.report.columns import is_number
 from convert.report.figures import ACCENT, INK, REST, Plot, draw, draw_axes, short
 from server.contract.signature import Label
 from server.contract.types import MAX_INTEGER
@@ -61,7 +62,7 @@ def draw_features(dataset: Dataset, by_importance: Sequence[str], colours: Mappi
 
 def draw_pairs(dataset: Dataset, by_importance: Sequence[str], colours: Mapping[Label, str]) -> Plot | None:
     """Draws numbers against each other, the most important ones; nothing where there are fewer than two."""
-    numbers = {column.name for column in dataset.columns[:-1] if column.kind in {"number", "integer"}}
+    numbers = {column.name for column in dataset.columns[:-1] if is_number(column)}
     order = np.random.default_rng(_SEED).permutation(len(dataset.target))[:MAX_PAIRED_ROWS]
     frame = dataset.features[[name for name in by_importance if name in numbers]].iloc[order]
     frame = frame.loc[:, frame.min() < frame.max()].iloc[:, :MAX_PAIRED]
@@ -78,7 +79,7 @@ def _draw_feature(dataset: Dataset, column: Column, classes: Mapping[Label, str]
     values, target = dataset.features[column.name], dataset.target
     note = f"{column.missing:,} missing" if column.missing else ""
     size = (3.1, 2.0)
-    if column.kind in {"number", "integer"}:
+    if is_number(column):
         known = values.notna()
         values, target = values[known], target[known]
         if len(classes) > OVERLAID_CLASSES:

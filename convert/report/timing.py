@@ -70,12 +70,13 @@ def _measure(estimator: Estimator, session: Session, known: pd.DataFrame, size: 
     compiled: list[float] = []
     estimated: list[float] = []
     while len(compiled) < MIN_ROUNDS or time.perf_counter() < end_s:
-        compiled.append(_seconds(lambda: session.run(rows)))
-        estimated.append(_seconds(lambda: estimator.predict(frame)))
+        compiled.append(measure_s(lambda: session.run(rows)))
+        estimated.append(measure_s(lambda: estimator.predict(frame)))
     return Pace(size, *(statistics.median(times) / size * 1e6 for times in (compiled, estimated)))
 
 
-def _seconds(run: Callable[[], object]) -> float:
+def measure_s(run: Callable[[], object]) -> float:
+    """Return how long a call takes, in seconds."""
     start_s = time.perf_counter()
     run()
     return time.perf_counter() - start_s

@@ -6,12 +6,12 @@ undone; what a killed one left staged is nobody's, and the next removes it.
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 from server.bundle.checksums import SBOM_FILE, VersionKey, split_name
-from server.bundle.opening import Bundle
+from server.bundle.opening import Bundle, read_to_end
 from server.disk import STAGING, locked, sync_folder, write_chunks
 from server.errors import BundleError
 from server.models.catalog import load_model
@@ -62,16 +62,10 @@ def _stage(bundle: Bundle, missing: list[VersionKey], staging: Path) -> None:
             (staging / str(version)).mkdir(parents=True, exist_ok=True)
             write_chunks(staging / str(version) / file, content)
         else:
-            pass_over(content)
+            read_to_end(content)
     for version in missing:
         sync_folder(staging / str(version))
         load_model(staging / str(version), version.name, version.number, threads=1, trusted=bundle.trusted)
-
-
-def pass_over(content: Iterator[bytes]) -> None:
-    """Read a member to its end, which verifies it, and keep nothing of it."""
-    for _chunk in content:
-        pass
 
 
 def _publish(staging: Path, models_dir: Path, missing: list[VersionKey], undo: ExitStack) -> None:

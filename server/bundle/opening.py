@@ -57,9 +57,14 @@ def open_bundle(path: Path, trusted: TrustedKeys) -> Iterator[Bundle]:
     with path.open("rb") as file:
         sums = _read_sums(file, trusted)
         for _name, content in _read_members(file, sums):
-            for _chunk in content:
-                pass
+            read_to_end(content)
         yield Bundle(sums, file, trusted)
+
+
+def read_to_end(content: Iterator[bytes]) -> None:
+    """Read a member to its end, which verifies it, and keep nothing of it."""
+    for _chunk in content:
+        pass
 
 
 def _read_sums(file: BinaryIO, trusted: TrustedKeys) -> Sums:

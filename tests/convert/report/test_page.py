@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from convert.parity.proof import Proof
-from convert.report.candidates import find_candidates
+from convert.report.candidates import find_cross_validated
 from convert.report.columns import find_doubts
 from convert.report.figures import short
 from convert.report.importance import Importance, measure_importance
@@ -125,7 +125,7 @@ def test_a_regressors_page_has_its_errors_and_its_candidates(pages: dict[str, st
 
 def test_runs_that_were_split_otherwise_are_no_candidates(quantity: Case) -> None:
     strangers = [attrs.evolve(one, seed=1) for one in quantity.runs if one.id != quantity.run.id]
-    assert [one.model for one in find_candidates(quantity.run, strangers)] == [quantity.run.model]
+    assert [one.model for one in find_cross_validated(quantity.run, strangers)] == [quantity.run.model]
 
 
 def test_classes_that_are_left_out_are_told(pages: dict[str, str], facts: dict[str, Page]) -> None:
@@ -189,7 +189,7 @@ def test_answers_are_worded_with_their_probabilities_a_regressors_alone_and_none
     facts: dict[str, Page], mixed: Case, quantity: Case
 ) -> None:
     probabilities = next(answer for answer in [mixed.climbed.proof.certificate.worst[0].estimator] if answer)
-    assert f"({probabilities.probabilities[0]:.7g}, " in Reader(render(facts["mixed"]).decode()).text()
+    assert f", probabilities {probabilities.probabilities[0]:.9g}, " in Reader(render(facts["mixed"]).decode()).text()
     certificate = quantity.climbed.proof.certificate
     worst = attrs.evolve(certificate.worst[0], session=None)
     proof = Proof(attrs.evolve(certificate, worst=(worst,)), ())

@@ -73,12 +73,12 @@ def _sbom(options: argparse.Namespace) -> None:
 def _load(options: argparse.Namespace) -> None:
     trusted = read_trusted_keys(options.trusted_keys)
     with open_bundle(options.bundle, trusted) as bundle:
-        if bundle.sums.has_image:
+        if bundle.checksums.has_image:
             image = install_image(bundle, options.tag)
             print(f"{image} is loaded", file=sys.stderr)
             return
         published = install_versions(bundle, options.models_dir)
-        for version in bundle.sums.versions:
+        for version in bundle.checksums.versions:
             print(f"{version} {'is published' if version in published else 'was there already'}", file=sys.stderr)
 
 

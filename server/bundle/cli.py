@@ -34,13 +34,13 @@ def main(arguments: Sequence[str]) -> int:
 
 def _load(path: Path, trusted_keys: str, models_dir: Path) -> None:
     with open_bundle(path, read_trusted_keys(trusted_keys)) as bundle:
-        if bundle.sums.has_image:
+        if bundle.checksums.has_image:
             raise BundleError(
                 f"expected models in {path}, got an image: `python -m convert.bundle load` hands it to podman, and so "
                 "do the commands that verify a bundle by hand"
             )
         published = install_versions(bundle, models_dir)
-        for version in bundle.sums.versions:
+        for version in bundle.checksums.versions:
             print(f"{version} {'is published' if version in published else 'was there already'}", file=sys.stderr)
 
 

@@ -1,4 +1,4 @@
-"""Precisions, the cheapest first -> the first compiled model that is proven, and why those before it were not."""
+"""Precision search: try the cheapest input type first, and take the first whose compiled model is proven equal."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,12 +12,12 @@ from server.models.session import Session
 
 
 @attrs.frozen
-class Rung:
+class Attempt:
     """One precision that was tried.
 
     Attributes:
-        precision: As what the model took its numbers.
-        fault: Why it was not taken; None where it was.
+        precision: The type of the model's numeric inputs.
+        fault: Why it was not taken; None if it was.
     """
 
     precision: Precision
@@ -25,69 +25,69 @@ class Rung:
 
 
 @attrs.frozen(eq=False)
-class Climb:
-    """What came of trying.
+class SearchResult:
+    """The outcome of a search.
 
     Attributes:
-        compiled: The model that was taken; where none passed, the one that came closest.
-        session: Its session: whoever asks the model again asks this one.
-        proof: Its proof, which passed or did not.
-        rungs: All that was tried, in order.
+        compiled: The model that was taken; if none passed, the one with the fewest mismatches.
+        session: Its session, made once and shared by all that run the model afterwards.
+        proof: Its proof, passed or failed.
+        attempts: All precisions that were tried, in order.
     """
 
     compiled: Compiled
     session: Session
     proof: Proof
-    rungs: tuple[Rung, ...]
+    attempts: tuple[Attempt, ...]
 
 
-def climb(
+def search_precision(
     compile_model: Callable[[Precision], Compiled],
     prove_model: Callable[[Compiled], tuple[Session, Proof]],
     allowed_mismatches: int,
     precisions: Sequence[Precision] = PRECISIONS,
-) -> Climb:
-    """Tries one precision after another until one passes.
+) -> SearchResult:
+    """Try one precision after another until one passes.
 
     Args:
-        compile_model: Compiles with a precision.
-        prove_model: Makes the session of what was compiled, and compares it to the estimator.
-        allowed_mismatches: How many mismatches are accepted, where no precision has none.
-        precisions: What to try.
+        compile_model: Compiles the estimator at a precision.
+        prove_model: Makes a session of the compiled model and compares it to the estimator.
+        allowed_mismatches: How many mismatches are accepted if no precision has none.
+        precisions: The precisions to try, the cheapest first.
 
     Raises:
-        ConvertError: If nothing could be compiled or compared at all.
+        ConvertError: If no precision can be compiled and compared.
     """
-    rungs: list[Rung] = []
-    tried: list[tuple[Climb, int]] = []
+    attempts: list[Attempt] = []
+    failed: list[tuple[SearchResult, int]] = []
     for precision in precisions:
         try:
             compiled = compile_model(precision)
             session, proof = prove_model(compiled)
         except CorollaError as error:
-            rungs.append(Rung(precision, str(error)))
+            attempts.append(Attempt(precision, str(error)))
             continue
         if proof.certificate.passed:
-            return Climb(compiled, session, proof, (*rungs, Rung(precision, None)))
-        rungs.append(Rung(precision, _fault(proof)))
-        tried.append((Climb(compiled, session, proof, ()), len(rungs) - 1))
-    if not tried:
-        raise ConvertError("; ".join(f"{rung.precision}: {rung.fault}" for rung in rungs))
-    closest, place = min(tried, key=lambda one: one[0].proof.certificate.parity.mismatches)
+            return SearchResult(compiled, session, proof, (*attempts, Attempt(precision, None)))
+        attempts.append(Attempt(precision, _describe_fault(proof)))
+        failed.append((SearchResult(compiled, session, proof, ()), len(attempts) - 1))
+    if not failed:
+        raise ConvertError("; ".join(f"{attempt.precision}: {attempt.fault}" for attempt in attempts))
+    closest, index = min(failed, key=lambda one: one[0].proof.certificate.parity.mismatches)
     if allowed_mismatches and closest.proof.certificate.parity.mismatches <= allowed_mismatches:
         closest = _accept(closest, allowed_mismatches)
-        rungs[place] = Rung(rungs[place].precision, None)
-    return attrs.evolve(closest, rungs=tuple(rungs))
+        attempts[index] = Attempt(attempts[index].precision, None)
+    return attrs.evolve(closest, attempts=tuple(attempts))
 
 
-def _accept(climbed: Climb, allowed_mismatches: int) -> Climb:
-    """Writes into a proof how many mismatches are accepted."""
-    certificate = climbed.proof.certificate
+def _accept(result: SearchResult, allowed_mismatches: int) -> SearchResult:
+    """Record in the certificate how many mismatches are accepted."""
+    certificate = result.proof.certificate
     accepted = attrs.evolve(certificate, parity=attrs.evolve(certificate.parity, allowed_mismatches=allowed_mismatches))
-    return attrs.evolve(climbed, proof=attrs.evolve(climbed.proof, certificate=accepted))
+    return attrs.evolve(result, proof=attrs.evolve(result.proof, certificate=accepted))
 
 
-def _fault(proof: Proof) -> str:
+def _describe_fault(proof: Proof) -> str:
     parity = proof.certificate.parity
     return (
         f"{parity.mismatches} of {parity.rows} rows differ, {parity.label_mismatches} of them in the label; "

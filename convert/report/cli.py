@@ -43,13 +43,13 @@ def _report(options: argparse.Namespace) -> int:
     log = RunLog(options.data_dir)
     runs = log.list()
     run = _newest(runs, options.data_dir) if options.run_id is None else log.find_finished(options.run_id)
-    if climbed := find_published(options.models_dir, run):
-        left = load_artifacts(log.folder(run.id), run)
+    if result := find_published(options.models_dir, run):
+        artifacts = load_artifacts(log.folder(run.id), run)
     else:
         print(f"run {run.id} is not published: it is compiled and proven for this report", file=sys.stderr)
         candidate = make_candidate(options.data_dir, run, allowed_mismatches=0)
-        left, climbed = candidate.left, candidate.climbed
-    print(_write(log.folder(run.id), make_report(run, left, climbed, runs)))
+        artifacts, result = candidate.artifacts, candidate.result
+    print(_write(log.folder(run.id), make_report(run, artifacts, result, runs)))
     return 0
 
 

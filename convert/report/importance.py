@@ -1,4 +1,4 @@
-"""Estimator + held-out rows -> how much each feature counts, by permutation; knows nothing of figures."""
+"""Permutation importance of each feature on held-out rows, within a budget of time."""
 
 import functools
 
@@ -14,19 +14,19 @@ from training.runlog import SCORES
 MAX_ROUNDS = 10
 BUDGET_S = 30.0
 MAX_ROWS = (1000, 100)
-"""How many rows are asked at most; fewer where one permutation of each feature would take too long."""
+"""The most rows that are used; the smaller number if one permutation of each feature would take too long."""
 _SEED = 0
 
 
 @attrs.frozen
 class Importance:
-    """How much of the score is lost when a feature's values are shuffled among the rows.
+    """The score that is lost when a feature's values are shuffled among the rows.
 
     Attributes:
-        means: By feature, the most important first.
+        means: The mean over the rounds, by feature, the most important first.
         deviations: The standard deviation over the rounds, by feature.
         rounds: How often each feature was shuffled.
-        rows: How many rows were asked.
+        rows: The number of rows that were used.
     """
 
     means: dict[str, float]
@@ -36,15 +36,15 @@ class Importance:
 
 
 def measure_importance(estimator: Estimator, held_out: Dataset, budget_s: float = BUDGET_S) -> Importance | None:
-    """Measures it (scikit-learn's ``permutation_importance``) within about that time.
+    """Measure the importance of each feature by scikit-learn's ``permutation_importance``.
 
     Args:
         estimator: The fitted estimator.
-        held_out: Rows that it has not learned from.
-        budget_s: How long it may take, in seconds.
+        held_out: The held-out rows.
+        budget_s: About how long it may take, in seconds.
 
     Returns:
-        The importance, or None where not even one round can be had in that time.
+        The importance; None if not even one round fits into the budget.
     """
     for most in MAX_ROWS:
         order = np.random.default_rng(_SEED).permutation(len(held_out.target))[:most]

@@ -1,13 +1,13 @@
-"""The Iris model as it came of its search for a precision."""
+"""The result of the Iris model's precision search."""
 
 import pytest
 
 from convert.compile.export import Compiled
 from convert.parity.proof import Proof
-from convert.publishing.precision import Climb, Rung
+from convert.publishing.precision import Attempt, SearchResult
 from server.models.session import Session
 
 
 @pytest.fixture
-def climbed(compiled: Compiled, session: Session, proof: Proof) -> Climb:
-    return Climb(compiled, session, proof, (Rung("float32", None),))
+def result(compiled: Compiled, session: Session, proof: Proof) -> SearchResult:
+    return SearchResult(compiled, session, proof, (Attempt("float32", None),))

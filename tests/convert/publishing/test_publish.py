@@ -1,4 +1,4 @@
-"""A version appears whole or not at all, under a number that is its own, and is never touched again."""
+"""A version appears whole or not at all, under a number of its own, and is never changed afterwards."""
 
 import hashlib
 import itertools
@@ -18,7 +18,7 @@ from convert.bundle.signing import sign_version
 from convert.compile.export import Compiled
 from convert.errors import ConvertError
 from convert.parity.proof import Certificate
-from convert.publishing.precision import Rung
+from convert.publishing.precision import Attempt
 from convert.publishing.publish import CERTIFICATE_FILE, TOOLS, Publication, check_name, newest_number, publish
 from server.bundle.checksums import VersionKey
 from server.contract.manifest import FORMAT
@@ -74,8 +74,8 @@ def test_a_version_that_another_has_come_before_is_refused(publication: Publicat
 
 
 def test_the_certificate_is_there_to_be_read_with_all_its_figures(publication: Publication, models_dir: Path) -> None:
-    rungs = (Rung("float32", "3 of 300 rows differ"), Rung("float64", None))
-    folder = publish(models_dir, attrs.evolve(publication, rungs=rungs))
+    attempts = (Attempt("float32", "3 of 300 rows differ"), Attempt("float64", None))
+    folder = publish(models_dir, attrs.evolve(publication, attempts=attempts))
     content = (folder / CERTIFICATE_FILE).read_bytes()
     record = json.loads(content)
     assert record.items() >= json.loads(msgspec.json.encode(publication.certificate)).items()
@@ -251,7 +251,7 @@ def test_publishers_at_once_get_numbers_of_their_own_and_every_version_is_whole(
 
 
 def publish_again(arguments: Sequence[str]) -> int:
-    """Publishes the first version of Iris once more, as the next."""
+    """Publish the first version of Iris once more, as the next."""
     models_dir = Path(arguments[0])
     package = read_package(models_dir / "iris" / "1", "iris", 1)
     manifest = package.manifest
@@ -261,7 +261,7 @@ def publish_again(arguments: Sequence[str]) -> int:
         model_name=manifest.model_name,
         compiled=Compiled(package.model, manifest.signature),
         certificate=msgspec.json.decode(certificate, type=Certificate),
-        rungs=(Rung("float32", None),),
+        attempts=(Attempt("float32", None),),
         golden=manifest.golden,
         run=manifest.run,
     )

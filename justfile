@@ -173,11 +173,12 @@ smoke:
 # flags of every lock: extras are kept, for an older pip takes `name[extra]` anew where the lock has `name` alone
 lock_flags := "--quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-header --no-annotate --no-emit-index-url"
 
-# resolve the dependencies of pyproject.toml again and write the three lock files: all, the main job's, the server's
+# resolve the dependencies again and write the lock files: all, the main job's, the server's, and that of the benchmarks' peer
 lock:
     .venv/bin/uv pip compile {{ lock_flags }} --extra training --extra convert --extra bundle --extra recipes --extra dev pyproject.toml --output-file tests/requirements.lock
     .venv/bin/uv pip compile {{ lock_flags }} --extra training --extra convert --extra bundle --extra recipes --constraints tests/requirements.lock pyproject.toml --output-file requirements.lock
     .venv/bin/uv pip compile {{ lock_flags }} --constraints tests/requirements.lock pyproject.toml --output-file server/requirements.lock
+    .venv/bin/uv pip compile {{ lock_flags }} tests/bench/peer/requirements.in --output-file tests/bench/peer/requirements.lock
 
 # ask whether a locked package has a known vulnerability
 audit:

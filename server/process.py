@@ -25,7 +25,7 @@ from uvicorn.supervisors import Multiprocess
 from server.api.lane import Lane
 from server.app import Application, create_app
 from server.errors import NoSoundVersionError
-from server.host.sizing import Plan
+from server.host.sizing import ResourcePlan
 from server.settings import Settings
 from server.telemetry import log
 from server.telemetry.worker_counts import Exchange
@@ -50,7 +50,7 @@ class Config(uvicorn.Config):
         configure()
 
 
-def make_application(settings: Settings, plan: Plan, exchange: Exchange | None = None) -> Application:
+def make_application(settings: Settings, plan: ResourcePlan, exchange: Exchange | None = None) -> Application:
     """Makes the application of this process, which tells probes that it stops before uvicorn, which calls this, does.
 
     Raises:
@@ -66,7 +66,7 @@ def make_application(settings: Settings, plan: Plan, exchange: Exchange | None =
     return application
 
 
-def make_worker(settings: Settings, plan: Plan, exchange: Exchange) -> Application:
+def make_worker(settings: Settings, plan: ResourcePlan, exchange: Exchange) -> Application:
     """Does as `make_application`, in a process that is one of several.
 
     Raises:
@@ -79,7 +79,7 @@ def make_worker(settings: Settings, plan: Plan, exchange: Exchange) -> Applicati
         sys.exit(STARTUP_FAILURE)
 
 
-def serve(settings: Settings, plan: Plan, listener: socket.socket) -> None:
+def serve(settings: Settings, plan: ResourcePlan, listener: socket.socket) -> None:
     """Serves by this process until a signal.
 
     Raises:
@@ -89,7 +89,7 @@ def serve(settings: Settings, plan: Plan, listener: socket.socket) -> None:
     uvicorn.Server(config).run(sockets=[listener])
 
 
-def serve_by_workers(settings: Settings, plan: Plan, listener: socket.socket) -> None:
+def serve_by_workers(settings: Settings, plan: ResourcePlan, listener: socket.socket) -> None:
     """Serves by several processes until a signal.
 
     Raises:

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import attrs
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from server.settings import Settings
+from tests.support.locks import pythons_of_ci
 from tests.support.server_process import ROOT, serving
 from tests.support.workshop import Workshop
 
@@ -68,6 +70,13 @@ def test_the_two_commands_need_python_alone_and_ci_runs_the_second() -> None:
         install = f".venv/bin/pip install -q --no-compile -r {lock}"
         assert line == f"python3 -m venv .venv && {install} && .venv/bin/just {recipe}"
     assert second in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
+def test_the_readme_tells_which_pythons_are_tested() -> None:
+    oldest, newest = pythons_of_ci()
+    assert f"run on Python {oldest} and {newest}," in README
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == f">={oldest}"
 
 
 def test_links_of_the_readme_lead_somewhere() -> None:

@@ -6,34 +6,17 @@ import re
 import subprocess
 import tomllib
 import venv
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
+from tests.support.locks import LOCKS, MAIN_LOCK, PEER_LOCK, REQUIREMENT, WHOLE_LOCK, normalize, read_lock
+from tests.support.newer_releases import NEWER, write_newer_releases
 from tests.support.server_process import ROOT
 
-LOCKS = ("requirements.lock", "server/requirements.lock", "tests/requirements.lock")
-NEWER = "9999.0"
 INSTALL_FLAGS = ("--quiet", "--no-compile", "--dry-run", "--ignore-installed", "--report", "-")
-
-
-def locked(lock: str) -> dict[str, set[str]]:
-    """Reads a lock file.
-
-    Returns:
-        The extras of each locked package, by its normalized name; empty where the lock asks for none.
-    """
-    found: dict[str, set[str]] = {}
-    for name, extras in re.findall(r"^([A-Za-z0-9._-]+)(?:\[([^\]]*)\])?==", (ROOT / lock).read_text(), re.MULTILINE):
-        found.setdefault(normalize(name), set()).update(filter(None, extras.split(",")))
-    return found
-
-
-def normalize(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def asked_with_extras() -> Iterator[tuple[str, str, set[str]]]:
@@ -42,44 +25,33 @@ def asked_with_extras() -> Iterator[tuple[str, str, set[str]]]:
     Yields:
         The package that asks, the package that it asks for, and the extras.
     """
-    taken = locked("tests/requirements.lock")
+    locked = read_lock(WHOLE_LOCK)
     for distribution in importlib.metadata.distributions():
         name = normalize(distribution.name)
         for requirement in map(Requirement, distribution.requires or ()):
             # What an extra of the asking package brings counts where the lock takes that extra.
             if requirement.extras and any(
                 requirement.marker is None or requirement.marker.evaluate({"extra": extra})
-                for extra in ("", *taken.get(name, ()))
+                for extra in ("", *(locked[name].extras if name in locked else ()))
             ):
                 yield name, normalize(requirement.name), requirement.extras
 
 
 @pytest.fixture(scope="session")
 def newer_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for --find-links: an empty, newer wheel of every package that another asks for with an extra."""
     folder = tmp_path_factory.mktemp("newer")
-    for name in {asked for _, asked, _ in asked_with_extras()}:
-        write_empty_wheel(folder, name)
+    write_newer_releases(folder)
     return folder
-
-
-def write_empty_wheel(folder: Path, name: str) -> None:
-    stem = f"{name.replace('-', '_')}-{NEWER}"
-    with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as wheel:
-        info = f"{stem}.dist-info"
-        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {NEWER}\n")
-        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr(f"{info}/RECORD", "")
 
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_keeps_the_extras_that_its_packages_ask_for(lock: str) -> None:
     """An older pip takes ``name[extra]`` for a package that the lock does not have, and then the newest of it."""
-    extras = locked(lock)
+    locked = read_lock(lock)
     missing = [
         f"{asking} asks for {asked}[{','.join(sorted(wanted))}]"
         for asking, asked, wanted in asked_with_extras()
-        if asking in extras and asked in extras and not wanted <= extras[asked]
+        if asking in locked and asked in locked and not wanted <= locked[asked].extras
     ]
     assert missing == []
 
@@ -99,11 +71,11 @@ def test_a_lock_installs_beside_newer_releases(lock: str, newer_index: Path, tmp
     report = json.loads(ended.stdout)["install"]
     versions = {normalize(item["metadata"]["name"]): item["metadata"]["version"] for item in report}
     assert NEWER not in versions.values()
-    assert versions.keys() <= locked(lock).keys()
+    assert versions.keys() <= read_lock(lock).keys()
     assert {"litestar", "onnxruntime", "uvicorn"} <= versions.keys()
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, PEER_LOCK])
 def test_a_lock_names_no_registry_and_carries_hashes(lock: str) -> None:
     text = (ROOT / lock).read_text()
     assert "://" not in text
@@ -114,8 +86,7 @@ def test_a_lock_names_no_registry_and_carries_hashes(lock: str) -> None:
 
 def test_each_lock_is_a_part_of_the_next() -> None:
     servers, main_jobs, whole = (
-        set(re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(\S+)", (ROOT / lock).read_text(), re.MULTILINE))
-        for lock in ("server/requirements.lock", "requirements.lock", "tests/requirements.lock")
+        {(name, version) for name, _, version in REQUIREMENT.findall((ROOT / lock).read_text())} for lock in LOCKS
     )
     assert servers < main_jobs < whole
 
@@ -124,4 +95,4 @@ def test_the_first_command_installs_no_tool_of_the_tests() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     tools = {normalize(Requirement(requirement).name) for requirement in extras["dev"]}
     # The main job needs these two as well: litestar asks for the one, bundles for the other without its schemas.
-    assert tools & locked("requirements.lock").keys() == {"httpx", "cyclonedx-python-lib"}
+    assert tools & read_lock(MAIN_LOCK).keys() == {"httpx", "cyclonedx-python-lib"}

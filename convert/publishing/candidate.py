@@ -1,15 +1,17 @@
 """Candidate: a finished run whose estimator was compiled, compared to the compiled model, and timed."""
 
+import functools
 import math
 from pathlib import Path
 from typing import Literal
 
 import attrs
 
-from convert.compile.child import Compiler
-from convert.compile.export import Compiled, describe_features
+from convert.compile.child import ChildCompiler
+from convert.compile.export import Compiled
+from convert.compile.features import describe_features
 from convert.parity.answers import to_rows
-from convert.parity.probes import make_questions
+from convert.parity.probes import make_probes
 from convert.parity.proof import Proof, prove
 from convert.publishing.precision import SearchResult, search_precision
 from server.coalescing.cost import measure
@@ -58,17 +60,16 @@ def make_candidate(data_dir: Path, run: Run, allowed_mismatches: int) -> Candida
         ConvertError: If it cannot be compiled or compared.
         TrainingError: If its files are not sound.
     """
-    with Compiler(data_dir, run.id) as compiler:
+    with ChildCompiler(data_dir, run.id) as compiler:
         artifacts = load_artifacts(RunLog(data_dir).folder(run.id), run)
-        # The child describes the features too. Here the probes need them while the child still loads its libraries.
         features = describe_features(artifacts.dataset)
-        questions = make_questions(artifacts.estimator, artifacts.dataset.features, features)
+        probes = make_probes(artifacts.estimator, artifacts.dataset.features, features)
 
         def prove_model(compiled: Compiled) -> tuple[Session, Proof]:
             session = Session(compiled.model, compiled.signature)
-            return session, prove(artifacts.estimator, compiled, questions, make_session=lambda *_: session)
+            return session, prove(artifacts.estimator, compiled, probes, make_session=lambda *_: session)
 
-        result = search_precision(compiler.compile, prove_model, allowed_mismatches)
+        result = search_precision(functools.partial(compiler.compile, features), prove_model, allowed_mismatches)
     return Candidate(run, artifacts, result, measure_row(result.session, artifacts))
 
 

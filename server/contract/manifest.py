@@ -80,9 +80,10 @@ class GoldenRow:
 
     def difference(self, answer: Answer) -> float:
         """Gives the largest difference of one of an answer's numbers; infinity where one is NaN."""
-        if not self.probabilities:
-            return abs(float(answer.label) - float(self.output)) / self.scale
-        gaps = [abs(a - b) for a, b in zip(answer.probabilities, self.probabilities, strict=True)]
+        if self.probabilities:
+            gaps = [abs(a - b) for a, b in zip(answer.probabilities, self.probabilities, strict=True)]
+        else:
+            gaps = [abs(float(answer.label) - float(self.output)) / self.scale]
         # A NaN would hide in a maximum.
         return math.inf if any(map(math.isnan, gaps)) else max(gaps)
 

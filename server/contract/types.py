@@ -13,8 +13,8 @@ MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"})
 """Cells of text that stand for no value."""
 MAX_FP32 = 3.4028234663852886e38
 """The largest finite FP32 (IEEE 754 binary32): a larger number would reach the compiled model as infinity."""
-MAX_INTEGER = 2**53 - 1
-"""The largest integer n such that float64 (IEEE 754 binary64) has both n and n + 1 (RFC 8259, section 6)."""
+MAX_INTEGER = 2**53
+"""Up to here every integer is a float64 (IEEE 754 binary64) of its own; a column beyond is of numbers."""
 MAX_TEXT_CHARS = 1000
 """The longest text of a category, in training and in requests."""
 

@@ -16,11 +16,8 @@ from convert.bundle.keys import read_signing_key
 from convert.bundle.podman import install_image
 from server.bundle.opening import open_bundle
 from server.errors import BundleError
-from tests.container.test_image import run
-from tests.support.container_process import podman, serving_in_container
+from tests.support.container_process import packages_of, podman, run_as_root, serving_in_container
 from tests.support.workshop import Workshop
-
-LIST_PACKAGES = "import importlib.metadata as m; print(*(f'{d.name}=={d.version}' for d in m.distributions()))"
 
 
 @pytest.fixture
@@ -67,11 +64,10 @@ def test_the_bill_is_equal_to_what_is_installed(image: str, bill: str) -> None:
     for component in components:
         if match := re.match(r"pkg:(\w+)/", component.get("purl", "")):
             listed[match[1]].add(f"{component['name']}=={component['version']}")
-    packages = run(image, "/opt/corolla/bin/python3", "-c", LIST_PACKAGES).split()
-    assert listed["pypi"] == {re.sub(r"[-_.]+(?=.*==)", "-", package).lower() for package in packages}
-    debian = run(image, "dpkg-query", "--show", "--showformat", "${db:Status-Status} ${Package}==${Version}\n")
+    assert listed["pypi"] == {f"{name}=={version}" for name, version in packages_of(image).items()}
+    debian = run_as_root(image, "dpkg-query", "--show", "--showformat", "${db:Status-Status} ${Package}==${Version}\n")
     assert listed["deb"] == {line.split()[1] for line in debian.splitlines() if line.startswith("installed ")}
-    python = run(image, "/opt/corolla/bin/python3", "-c", "import platform; print(platform.python_version())")
+    python = run_as_root(image, "/opt/corolla/bin/python3", "-c", "import platform; print(platform.python_version())")
     assert listed["generic"] == {f"python=={python}"}
     assert len(components) == sum(map(len, listed.values()))
 

@@ -21,7 +21,7 @@ from tests.support.workshop import IRIS_CSV, Workshop
 from training.artifacts import load_artifacts
 from training.runlog import RunLog
 
-IRIS_KINDS = ("known, alone", "known", "in the training range", "at the ends", "extreme")
+IRIS_KINDS = ("known, alone", "known", "in the training range", "at boundary values", "extreme")
 
 
 @pytest.fixture(autouse=True)

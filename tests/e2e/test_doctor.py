@@ -61,9 +61,9 @@ def test_a_host_that_does_not_is_not_and_people_are_told_by_how_much(iris_worksh
     ended = ask("--budget", f"{TIGHT},rss_mb=1", COROLLA_MODELS_DIR=str(iris_workshop.models_dir))
     assert ended.returncode == 1
     lines = ended.stdout.splitlines()
-    assert [line.split()[2] for line in lines if line.startswith("not fit")] == ["p99", "resident"]
+    assert [line.split()[2] for line in lines if line.startswith("not fit")] == ["p99", "peak"]
     assert any(line.endswith("over the budget of 1 MB") for line in lines)
-    assert "12 golden rows: 0 labels flipped alone, 0 together" in ended.stdout
+    assert "12 golden rows: 0 labels flipped one by one, 0 in a batch" in ended.stdout
     assert ended.stderr == ""
 
 

@@ -8,9 +8,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.locks import normalize
 from tests.support.server_process import ROOT, ServerProcess, free_port, wait_for
 
 JUST = Path(sys.executable).with_name("just")
+LIST_PACKAGES = "import importlib.metadata as m; print(*(f'{d.name}=={d.version}' for d in m.distributions()))"
 
 
 def sealed_flags() -> list[str]:
@@ -23,6 +25,17 @@ def sealed_flags() -> list[str]:
 def podman(*arguments: str) -> str:
     """Runs podman, and gives what it prints."""
     return subprocess.run(["podman", *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def run_as_root(image: str, *command: str) -> str:
+    """Run a command in a container of an image, as root, who may look everywhere; return what it prints."""
+    return podman("run", "--rm", "--pull=never", "--user=0", "--entrypoint", command[0], image, *command[1:])
+
+
+def packages_of(image: str) -> dict[str, str]:
+    """Return the version of each Python package of an image, by normalized name."""
+    listed = run_as_root(image, "/opt/corolla/bin/python3", "-c", LIST_PACKAGES).split()
+    return {normalize(name): version for name, _, version in (package.partition("==") for package in listed)}
 
 
 @contextmanager

@@ -9,13 +9,13 @@ from tests.convert.converters.specimens import FAMILIES, Of, Specimen, ask, comp
 
 UNIFORM_ROWS = 20_000
 EXACT = ("tree", "extra tree", "forest", "extra trees")
-"""Families whose answers are sums and quotients alone, which IEEE 754 rounds in one way only."""
+"""Families whose answers are sums and quotients only, for which IEEE 754 defines the rounding."""
 BATCHES = ((1, 1, 300), (7, 2, 2_000), (32, 1, 4_000), (1024, 2, None))
-"""Rows in a batch, threads, and how many of the rows are asked so."""
+"""Rows in a batch, threads, and how many of the rows are evaluated so."""
 
 
 def hold_against(specimen: Specimen, precision: Any, *, exact: bool) -> None:
-    """Asks estimator and model the same rows, in mixed order, and holds labels and numbers against each other."""
+    """Evaluates estimator and model on the same rows, shuffled, and compares labels and numbers."""
     rows = specimen.rows(UNIFORM_ROWS).astype(precision)
     np.random.default_rng(6).shuffle(rows)
     model, step = compile_model(specimen.estimator, precision), np.finfo(precision).eps

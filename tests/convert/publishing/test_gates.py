@@ -13,6 +13,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.tree import DecisionTreeClassifier
 
 from convert.compile.export import export
+from convert.compile.features import describe_features
 from convert.publishing.candidate import Candidate, make_candidate
 from convert.publishing.gates import Gate, check_gates, find_incompatibility, find_served
 from convert.publishing.limits import GateLimits
@@ -55,7 +56,7 @@ def of_numbers(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 def with_model(candidate: Candidate, estimator: Any) -> Candidate:
     """Return the candidate with the compiled model of another estimator, fitted to the same rows."""
     dataset = candidate.artifacts.dataset
-    compiled = export(estimator.fit(dataset.features, dataset.target), dataset)
+    compiled = export(estimator.fit(dataset.features, dataset.target), describe_features(dataset))
     session = Session(compiled.model, compiled.signature)
     return attrs.evolve(candidate, result=attrs.evolve(candidate.result, compiled=compiled, session=session))
 

@@ -15,7 +15,6 @@ from server.models.session import Session
 from tests.support.tables import Specimen, make_specimen, mixed_table
 from training.estimators import choose_estimator
 
-pytestmark = pytest.mark.usefixtures("few_rows")
 Outcome = int | Exception
 """How many mismatches a precision has, or how it fails."""
 
@@ -146,9 +145,10 @@ def search_really(specimen: Specimen, proven: Specimen) -> SearchResult:
 
     def prove_model(compiled: Compiled) -> tuple[Session, Proof]:
         session = Session(compiled.model, compiled.signature)
-        return session, prove(proven.estimator, compiled, proven.questions, make_session=lambda *_: session)
+        return session, prove(proven.estimator, compiled, proven.probes, make_session=lambda *_: session)
 
-    return search_precision(lambda precision: export(specimen.estimator, specimen.dataset, precision), prove_model, 0)
+    features = specimen.compiled.signature.features
+    return search_precision(lambda precision: export(specimen.estimator, features, precision), prove_model, 0)
 
 
 def test_trees_that_compare_in_float32_are_taken_in_float32() -> None:
@@ -170,7 +170,7 @@ def test_trees_that_compare_in_float64_are_taken_in_float64(histogram: Specimen)
 def test_an_estimator_that_is_not_what_was_compiled_passes_in_no_precision(
     histogram: Specimen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("convert.parity.proof.DOUBTFUL_ROWS", 1)
+    monkeypatch.setattr("convert.parity.proof.RECHECKED_ROWS", 1)
     result = search_really(histogram, make_specimen(mixed_table(), "decision_tree"))
     assert not result.proof.certificate.parity.passed
     assert all(attempt.fault for attempt in result.attempts)

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from convert.compile.export import Compiled, export
-from convert.parity.probes import Questions
+from convert.compile.features import describe_features
+from convert.parity.probes import Probes
 from convert.parity.proof import Proof, prove
 from convert.publishing.precision import SearchResult, search_precision
 from convert.report.page import Page, render
@@ -58,16 +59,15 @@ class Place:
 
 def prove_on_known(artifacts: Artifacts, allowed_mismatches: int = 0, shift: float = 0.0) -> SearchResult:
     """Compile and prove; a shift makes the estimator answer otherwise than the compiled model."""
-    compiled = {
-        precision: export(artifacts.estimator, artifacts.dataset, precision) for precision in ("float32", "float64")
-    }
+    features = describe_features(artifacts.dataset)
+    compiled = {precision: export(artifacts.estimator, features, precision) for precision in ("float32", "float64")}
     if shift:
         artifacts.estimator[-1].intercept_ += shift
-    questions = (Questions("known", artifacts.dataset.features),)
+    probes = (Probes("known", artifacts.dataset.features),)
 
     def prove_model(one: Compiled) -> tuple[Session, Proof]:
         session = Session(one.model, one.signature)
-        return session, prove(artifacts.estimator, one, questions, make_session=lambda *_: session)
+        return session, prove(artifacts.estimator, one, probes, make_session=lambda *_: session)
 
     return search_precision(compiled.__getitem__, prove_model, allowed_mismatches)
 

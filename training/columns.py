@@ -1,6 +1,6 @@
-"""Cells of text -> typed columns: a kind for a whole column, never for a cell, so that nothing is guessed in silence.
+"""Types of columns: text cells are parsed as numbers, integers, booleans or categories.
 
-It knows nothing of files or estimators.
+All cells of a column have one type. A cell never gets a type of its own, so nothing is guessed in silence.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,17 +20,17 @@ _READ_AS: Mapping[Type, frozenset[Type]] = {
     "boolean": frozenset({"boolean", "category"}),
     "category": frozenset({"category"}),
 }
-"""What cells that look like one kind may be read as."""
+"""Kinds that a column may be read as, by the kind that its cells look like."""
 
 
 @attrs.frozen
 class Column:
-    """One column of a table, as it was found.
+    """Facts of one column of a table.
 
     Attributes:
-        name: Its header.
-        kind: What its values are.
-        missing: How many rows have no value.
+        name: The column's header.
+        kind: The type of its values.
+        missing: Number of rows without a value.
     """
 
     name: str
@@ -39,14 +39,14 @@ class Column:
 
 
 def describe(cells: pd.Series, kind: Type | None = None) -> Column:
-    """Finds out what a column's values are.
+    """Infer the type of a column from its cells.
 
     Args:
-        cells: Its cells, as text.
-        kind: What they are, where that is known.
+        cells: The column's cells, as text.
+        kind: The type, if it is known; the cells are checked against it.
 
     Raises:
-        TrainingError: If they are not what they are said to be.
+        TrainingError: If the cells are not of the known type.
     """
     missing = cells.isin(MISSING)
     values = cells[~missing]
@@ -75,15 +75,16 @@ def _parse(parse: Callable[[Sequence[str]], list[ValueT]], cells: Sequence[str])
 
 
 def are_numbers(cells: pd.Series) -> pd.Series:
-    """Say of each cell whether a number is written in it."""
+    """Return for each cell whether it is a number."""
     return cells.map(lambda cell: _parse(parse_numbers, [cell]) is not None)
 
 
 def read_feature(cells: pd.Series, column: Column) -> pd.Series:
-    """Gives a feature's values.
+    """Parse a feature's values.
 
     Returns:
-        Text for a category, "" where it is missing; otherwise float64, 0 or 1 for a boolean, NaN where it is missing.
+        For a category text, with "" for a missing value. Otherwise float64, with NaN for a missing value; a boolean is
+        0 or 1.
 
     Raises:
         TrainingError: If a number is too large.
@@ -103,10 +104,10 @@ def read_feature(cells: pd.Series, column: Column) -> pd.Series:
 
 
 def read_target(cells: pd.Series, column: Column) -> pd.Series:
-    """Gives the target's values: text, int64, bool or, where they are numbers with a fraction, float64.
+    """Parse the target's values: text, int64, bool or, for numbers that are not all integers, float64.
 
     Raises:
-        TrainingError: If one is missing, or beyond what its type can hold.
+        TrainingError: If a value is missing, or out of the range of its type.
     """
     if column.missing:
         row = first_row(cells.isin(MISSING))
@@ -123,7 +124,7 @@ def read_target(cells: pd.Series, column: Column) -> pd.Series:
 
 
 def to_text(values: pd.Series, kind: Type) -> pd.Series:
-    """Writes values such that reading them again gives the same ones, of the same kind."""
+    """Format values as text that parses to the same values, of the same type."""
     if kind == "category":
         return values
     if kind == "boolean":
@@ -134,5 +135,5 @@ def to_text(values: pd.Series, kind: Type) -> pd.Series:
 
 
 def first_row(fault: pd.Series) -> int:
-    """Gives the number of the first row at fault, counted from 1."""
+    """Return the number, counted from 1, of the first row that is true."""
     return int(np.flatnonzero(fault)[0]) + 1

@@ -1,7 +1,7 @@
-"""What training refuses, in words for the person at the terminal."""
+"""Errors of training, in words for the user at the terminal."""
 
 from server.errors import CorollaError
 
 
 class TrainingError(CorollaError):
-    """Something that was asked for cannot be done; the text says what was expected, what came and where."""
+    """Training is refused or failed. The text says what was expected, what came, and where."""

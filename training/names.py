@@ -1,4 +1,4 @@
-"""A table's source -> the dataset's name, which its model has too unless another is chosen; knows no tables."""
+"""Names of datasets. A model has its dataset's name, unless convert is given another."""
 
 import re
 
@@ -7,10 +7,10 @@ from training.errors import TrainingError
 
 
 def name_dataset(asked: str | None, source: str) -> str:
-    """Gives the name that is asked for, or makes one of a file's or table's: ``Iris`` -> ``iris``.
+    """Return the name that is asked for, or one made from a file's or table's: ``Iris`` becomes ``iris``.
 
     Raises:
-        TrainingError: If no model could be called so: better before any work than after it.
+        TrainingError: If no model may have this name. It is refused before any work, and not at publication.
     """
     name = re.sub(r"[^a-z0-9_-]+", "_", source.lower()) if asked is None else asked
     if fault := name_fault(name):

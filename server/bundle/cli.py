@@ -12,7 +12,7 @@ from pathlib import Path
 from server.bundle.install import install_versions
 from server.bundle.opening import open_bundle
 from server.errors import BundleError, CorollaError
-from server.models.trust import read_trusted_keys
+from server.models.trust import TrustedKeys, read_trusted_keys
 
 REFUSED = 1
 
@@ -26,14 +26,14 @@ def main(arguments: Sequence[str]) -> int:
     options = _make_parser().parse_args(arguments)
     try:
         _load(options.bundle, options.trusted_keys, options.models_dir)
-    except (CorollaError, ValueError, OSError) as error:
+    except (CorollaError, OSError) as error:
         print(f"refused: {error}", file=sys.stderr)
         return REFUSED
     return 0
 
 
 def _load(path: Path, trusted_keys: str, models_dir: Path) -> None:
-    with open_bundle(path, read_trusted_keys(trusted_keys)) as bundle:
+    with open_bundle(path, _read_keys(trusted_keys)) as bundle:
         if bundle.checksums.has_image:
             raise BundleError(
                 f"expected models in {path}, got an image: `python -m convert.bundle load` hands it to podman, and so "
@@ -42,6 +42,13 @@ def _load(path: Path, trusted_keys: str, models_dir: Path) -> None:
         published = install_versions(bundle, models_dir)
         for version in bundle.checksums.versions:
             print(f"{version} {'is published' if version in published else 'was there already'}", file=sys.stderr)
+
+
+def _read_keys(path: str) -> TrustedKeys:
+    try:
+        return read_trusted_keys(path)
+    except ValueError as error:
+        raise BundleError(f"--trusted-keys: expected {error}, got {path!r}") from error
 
 
 def _make_parser() -> argparse.ArgumentParser:

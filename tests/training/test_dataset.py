@@ -10,7 +10,7 @@ import pytest
 from server.contract.types import MAX_FP32, MISSING, Type
 from tests.training.conftest import Read
 from training.columns import Column
-from training.dataset import MAX_WHOLE_CLASSES, Dataset, Task
+from training.dataset import MAX_INTEGER_CLASSES, Dataset, Task
 from training.errors import TrainingError
 
 
@@ -118,15 +118,15 @@ def test_a_feature_of_nothing_or_beyond_fp32_is_refused_by_name(read: Read, cell
     assert str(refusal.value) == message
 
 
-MANY = [str(number) for number in range(MAX_WHOLE_CLASSES + 1)]
+MANY = [str(number) for number in range(MAX_INTEGER_CLASSES + 1)]
 
 
 @pytest.mark.parametrize(
     ("cells", "kind", "task", "values"),
     [
         (["0", "1", "-7"], "integer", "classification", [0, 1, -7]),
-        (MANY[:-1], "integer", "classification", list(range(MAX_WHOLE_CLASSES))),
-        (MANY, "integer", "regression", [float(number) for number in range(MAX_WHOLE_CLASSES + 1)]),
+        (MANY[:-1], "integer", "classification", list(range(MAX_INTEGER_CLASSES))),
+        (MANY, "integer", "regression", [float(number) for number in range(MAX_INTEGER_CLASSES + 1)]),
         ([*MANY, str(2**53 + 1)], "category", "classification", [*MANY, str(2**53 + 1)]),
         (["true", "FALSE"], "boolean", "classification", [True, False]),
         (["1.5", "2"], "number", "regression", [1.5, 2.0]),
@@ -156,7 +156,7 @@ def test_a_target_of_fractions_or_many_whole_numbers_is_a_quantity_and_any_other
         (["0", "1"], "regression", [0.0, 1.0]),
         (["7", "007"], "regression", [7.0, 7.0]),
         ([str(2**60), "1"], "regression", [2.0**60, 1.0]),
-        (MANY, "classification", list(range(MAX_WHOLE_CLASSES + 1))),
+        (MANY, "classification", list(range(MAX_INTEGER_CLASSES + 1))),
         (["x", "z"], "classification", ["x", "z"]),
     ],
 )

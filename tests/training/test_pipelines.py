@@ -32,7 +32,7 @@ TARGET = pd.Series([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
 
 
 def prepare(needs: Needs, columns: Sequence[Column], expansion: Expansion = "none") -> pd.DataFrame:
-    """Gives what the model would be given of ROWS."""
+    """Return what the model would be given of ROWS."""
     model = make_pipeline(LinearRegression(), needs, columns, expansion)
     assert isinstance(model, Pipeline)
     return pd.DataFrame(model[:-1].fit_transform(ROWS[[column.name for column in columns]], TARGET))

@@ -87,5 +87,5 @@ def test_the_command_has_help_and_runs_only_where_it_is_called(
     with pytest.raises(SystemExit) as ending:
         runpy.run_module("convert.report", run_name="__main__")
     assert ending.value.code == 0
-    assert "default: the newest finished run" in " ".join(capsys.readouterr().out.split())
+    assert "Default: the newest finished run." in " ".join(capsys.readouterr().out.split())
     importlib.import_module("convert.report.__main__")

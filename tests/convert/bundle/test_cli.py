@@ -1,4 +1,4 @@
-"""The commands of bundles end with a code and name what is wrong."""
+"""The commands of bundles end with an exit code and name what is wrong."""
 
 import importlib
 import subprocess

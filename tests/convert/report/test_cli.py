@@ -1,4 +1,4 @@
-"""The command finds a run and its proof, or makes the proof, and leaves one page in the run's folder."""
+"""The command finds a run and its proof, or makes the proof, and writes one page into the run's folder."""
 
 import hashlib
 import importlib
@@ -25,15 +25,15 @@ def test_the_newest_runs_page_is_written_from_its_published_version(
     workshop: Workshop, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = RunLog(workshop.data_dir).find(1)
-    climbed = find_published(workshop.models_dir, run)
-    assert climbed is not None
-    assert climbed.compiled.model == (workshop.version_dir / MODEL_FILE).read_bytes()
-    assert climbed.rungs[-1].fault is None
+    result = find_published(workshop.models_dir, run)
+    assert result is not None
+    assert result.compiled.model == (workshop.version_dir / MODEL_FILE).read_bytes()
+    assert result.attempts[-1].fault is None
     for _ in range(2):  # the second takes the place of the first
         assert report(workshop) == 0
     page = workshop.data_dir / "runs" / "1" / "report.html"
     assert capsys.readouterr() == (f"{page}\n" * 2, "")
-    assert climbed.proof.certificate.model_sha256 in page.read_text(encoding="utf-8")
+    assert result.proof.certificate.model_sha256 in page.read_text(encoding="utf-8")
     assert not list(page.parent.glob(".report-*"))
 
 
@@ -61,7 +61,7 @@ def test_only_a_version_of_this_very_run_with_the_proof_of_this_very_model_is_ta
 
 
 def republish(workshop: Workshop, certificate: bytes) -> None:
-    """Put another certificate into the version, with the sums that go with it."""
+    """Put another certificate into the version, with the checksums that go with it."""
     manifest = workshop.manifest()
     files = manifest.files | {CERTIFICATE_FILE: hashlib.sha256(certificate).hexdigest()}
     content = attrs.evolve(manifest, files=files).to_json()

@@ -54,8 +54,8 @@ def test_the_locks_are_what_pyproject_resolves_to(tmp_path: Path) -> None:
 def check_wheels(lock: str, platform: str, version: str, folder: Path) -> None:
     """Fail unless every package of a lock has a wheel for a platform and a Python."""
     flags = ["--only-binary=:all:", "--require-hashes", f"--python-platform={platform}", f"--python-version={version}"]
-    command = [UV, "pip", "install", "--quiet", "--dry-run", "--target", folder, *flags, "--requirement", ROOT / lock]
-    subprocess.run(command, check=True)
+    command = [str(UV), "pip", "install", "--quiet", "--dry-run", *flags]
+    subprocess.run([*command, "--target", folder, "--requirement", ROOT / lock], check=True)
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)

@@ -1,6 +1,5 @@
 """The commands print what a program wants to standard output, and what a person wants to standard error."""
 
-import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -217,10 +216,6 @@ def test_the_seed_and_the_share_that_are_asked_for_are_logged_and_held_to(data_d
     run = RunLog(data_dir).find(1)
     assert (run.seed, run.test_share) == (4294967295, 0.5)
     assert len((data_dir / "runs" / "1" / HELD_OUT_FILE).read_bytes().splitlines()) == 1 + 75
-
-
-def test_the_command_runs_only_where_it_is_called() -> None:
-    importlib.import_module("training.__main__")
 
 
 def test_the_room_is_a_command(data_dir: Path) -> None:

@@ -17,13 +17,10 @@ setup:
     .venv/bin/pip install --quiet --no-compile --requirement tests/requirements.lock
     .venv/bin/pre-commit install
 
-# train on a table, log the run, compile it, prove parity and publish; OPTIONS are those of `python -m training train`
+# train on a table, log the run, compile it, prove parity and publish; OPTIONS are those of training and of convert
 [positional-arguments]
 train-export csv="data/Iris.csv" target="Species" *options:
-    #!/usr/bin/env bash
-    set -euo pipefail
-    run_ids=$({{ python }} -m training train "$@" {{ if file_name(csv) == "Iris.csv" { "--drop Id" } else { "" } }})
-    {{ python }} -m convert $run_ids
+    @{{ python }} -m convert.train_export "$@" {{ if file_name(csv) == "Iris.csv" { "--drop Id" } else { "" } }}
 
 # write the report of a run, RUN_ID or the newest, as one HTML page; OPTIONS are those of `python -m convert.report`
 [positional-arguments]

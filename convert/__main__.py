@@ -1,4 +1,4 @@
-"""Makes `python -m convert` a command."""
+"""Entry point of `python -m convert`."""
 
 import sys
 

@@ -1,54 +1,135 @@
-"""The command `python -m convert`: a run's id, or several -> a published version, or a refusal with its reason.
+"""The command `python -m convert`: compile a run, or several, prove parity, and publish one of them.
 
-What a program wants (the version's folder) goes to standard output, what a person wants to standard error.
+The published version's folder goes to standard output, for scripts. What is for people goes to standard error.
 """
 
-import argparse
-import math
-import sqlite3
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
+import click
 from tqdm import tqdm
 
 from convert.errors import ConvertError
-from convert.places import add_models_dir
 from convert.publishing.candidate import Candidate, make_candidate
 from convert.publishing.gates import check_gates
-from convert.publishing.limits import NAMES, SECTION, read_limits
+from convert.publishing.limits import NAMES, SECTION, Limits, read_limits
 from convert.publishing.publish import Publication, check_name, newest_number, publish
 from convert.publishing.selection import contend, find_fastest
 from convert.publishing.tables import tell, tell_contenders, tell_gates
 from convert.report.report import make_report
 from server.contract.manifest import RunFacts
-from server.errors import CorollaError
-from training.errors import TrainingError
-from training.places import add_data_dir
+from training.command import NumberRange, data_dir_option, models_dir_option, run_command, with_options
 from training.runlog import SCORES, Run, RunLog
 
-REFUSED, NOT_PROVEN, GATE_CLOSED = 1, 3, 4
+NOT_PROVEN, GATE_FAILED = 3, 4
+"""The exit codes where parity fails, and where a gate does."""
+
+
+@attrs.frozen(kw_only=True)
+class ConvertOptions:
+    """A conversion, as a user asks for it.
+
+    Attributes:
+        name: The model's name; None to take the dataset's.
+        allow_mismatch: How many rows may be answered differently.
+        replace: Whether the version may take other features or labels than the served one.
+        tolerance: A limit of `Limits`, as those below; None to take the project's.
+        least_class_score: As above.
+        largest_bytes: As above.
+        largest_row_us: As above.
+        data_dir: Folder of the run log and of the runs' files.
+        models_dir: The model repository.
+    """
+
+    name: str | None
+    allow_mismatch: int
+    replace: bool
+    tolerance: float | None
+    least_class_score: float | None
+    largest_bytes: float | None
+    largest_row_us: float | None
+    data_dir: Path
+    models_dir: Path
+
+
+def _limit_option(name: str, words: str) -> Any:
+    default = getattr(Limits(), name)
+    return click.option(
+        f"--{name.replace('_', '-')}",
+        metavar="X",
+        type=NumberRange(min=0),
+        show_default=f"{name} in {SECTION} of pyproject.toml, or {'none' if default is None else default}",
+        help=words,
+    )
+
+
+convert_options = with_options(
+    click.option(
+        "--allow-mismatch",
+        metavar="N",
+        type=click.IntRange(min=0),
+        default=0,
+        help="Publish although up to N rows are answered differently. The manifest, the server's log and the model's "
+        "page say so.",
+    ),
+    _limit_option("tolerance", "How much lower the score on held-out rows may be than the served version's."),
+    _limit_option("least_class_score", "Refuse a lower recall of any class on held-out rows (0 to 1), or a lower R²."),
+    _limit_option("largest_bytes", "Refuse a larger compiled model, in bytes."),
+    _limit_option("largest_row_us", "Refuse a model that takes longer for one row, in microseconds."),
+    click.option(
+        "--replace",
+        is_flag=True,
+        help="Publish although the served version takes other features or answers with labels of another type. Scores "
+        "are not compared then.",
+    ),
+    models_dir_option,
+)
+"""The options of convert, but for those that training has too."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Converts a run.
+    """Convert a run.
 
     Returns:
-        The exit code: 0, 1 where the run cannot be converted, 3 where parity fails, 4 where a gate is closed; argparse
-        exits with 2 for wrong arguments.
+        The exit code: 0, 1 if the run cannot be converted, 2 for wrong arguments, 3 if parity fails, 4 if a gate fails.
     """
-    options = _make_parser().parse_args(arguments)
-    try:
-        return _convert(options)
-    except (ConvertError, TrainingError, CorollaError, OSError, sqlite3.Error) as error:
-        print(f"refused: {error}", file=sys.stderr)
-        return REFUSED
+    return run_command(_convert, arguments, "python -m convert")
 
 
-def _convert(options: argparse.Namespace) -> int:
+@click.command()
+@click.argument(
+    "run_ids",
+    metavar="RUN_ID...",
+    type=int,
+    nargs=-1,
+    required=True,
+    help="The run's id, as `python -m training runs` lists it. Of several runs of `--estimator auto`, the fastest "
+    "compiled one is published whose score is within one standard error of the best.",
+)
+@click.option(
+    "--name", metavar="NAME", show_default="the dataset's name", help="The model's name in the repository and in URLs."
+)
+@convert_options
+@data_dir_option
+def _convert(run_ids: Sequence[int], **options: Any) -> None:
+    """Compile a run to ONNX, prove that it answers as its estimator does, and publish it as a version.
+
+    Prints the version's folder. Exits with 3 if parity fails and with 4 if a gate fails: nothing is published then.
+    """
+    convert_runs(run_ids, ConvertOptions(**options))
+
+
+def convert_runs(run_ids: Sequence[int], options: ConvertOptions) -> None:
+    """Convert a run, or the best of several, and print the published version's folder.
+
+    Raises:
+        ConvertError: If no run can be converted.
+        click.exceptions.Exit: With `NOT_PROVEN` or `GATE_FAILED`, if nothing is published for that reason.
+    """
     log = RunLog(options.data_dir)
-    runs = [log.find_finished(run_id) for run_id in options.run_ids]
+    runs = [log.find_finished(run_id) for run_id in run_ids]
     name = check_name(options.name or runs[0].dataset)
     limits = read_limits(Path("pyproject.toml"), {limit: getattr(options, limit) for limit in NAMES})
     candidate = _take(options, runs)
@@ -58,15 +139,15 @@ def _convert(options: argparse.Namespace) -> int:
     log.note_gates(candidate.run.id, [attrs.asdict(gate) for gate in gates])
     tell_gates(gates)
     if not candidate.passed:
-        return NOT_PROVEN
+        raise click.exceptions.Exit(NOT_PROVEN)
     if not all(gate.passed for gate in gates):
-        return GATE_CLOSED
+        raise click.exceptions.Exit(GATE_FAILED)
     report = make_report(candidate.run, candidate.left, candidate.climbed, log.list())
     print(publish(options.models_dir, _publication(candidate, name, report), after=newest))
-    return 0
 
 
-def _take(options: argparse.Namespace, runs: Sequence[Run]) -> Candidate:
+def _take(options: ConvertOptions, runs: Sequence[Run]) -> Candidate:
+    """Return the candidate to publish: of the one run, or the fastest good one of several."""
     if len(runs) == 1:
         with tqdm(runs, desc=f"proving {runs[0].model}", unit="run", leave=False, disable=None):
             return make_candidate(options.data_dir, runs[0], options.allow_mismatch)
@@ -109,64 +190,3 @@ def _facts(run: Run) -> RunFacts:
         train_score=train,
         test_score=test,
     )
-
-
-def _make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m convert",
-        description="Compile a run to ONNX, prove that it answers as the estimator does, and publish it as a version.",
-    )
-    parser.add_argument(
-        "run_ids",
-        metavar="RUN_ID",
-        type=int,
-        nargs="+",
-        help="the run's id, as `python -m training runs` lists it; of several, which --estimator auto has made, the "
-        "fastest compiled one is taken whose score is within one standard error of the best",
-    )
-    parser.add_argument(
-        "--allow-mismatch",
-        metavar="N",
-        type=_count,
-        default=0,
-        help="publish though as many as N of the certificate's rows are answered otherwise (default: 0); the manifest, "
-        "the server's log and the model's page say so",
-    )
-    for limit, words in _LIMITS.items():
-        parser.add_argument(
-            f"--{limit.replace('_', '-')}", metavar="X", type=_limit, help=f"{words}; or {limit} in {SECTION}"
-        )
-    parser.add_argument(
-        "--replace",
-        action="store_true",
-        help="publish though the version now served takes other features, or answers with other kinds of labels; their "
-        "scores are not compared then",
-    )
-    parser.add_argument("--name", help="the model's name in the repository and in routes (default: the dataset's)")
-    add_data_dir(parser)
-    add_models_dir(parser)
-    return parser
-
-
-_LIMITS = {
-    "tolerance": "by how much the score on the held-out rows may be lower than the served version's (default: 0.01)",
-    "least_class_score": "refuse where fewer of a class's held-out rows are answered right (0 to 1); or a lower R²",
-    "largest_bytes": "refuse a larger compiled model",
-    "largest_row_us": "refuse where one row takes longer than so many microseconds",
-}
-
-
-def _limit(text: str) -> float:
-    try:
-        limit = float(text)
-    except ValueError:
-        limit = math.nan
-    if not limit >= 0:
-        raise argparse.ArgumentTypeError(f"expected a number from 0, got {text}")
-    return limit
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text}")
-    return int(text)

@@ -2,27 +2,24 @@
 
 import logging
 import os
-import socket
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from server.errors import NoSoundVersionError, SettingsError
 from server.host.sizing import read_plan
+from server.listener import bind
 from server.process import configure, serve, serve_by_workers
-from server.settings import Settings, read_settings
+from server.settings import read_settings
 
 logger = logging.getLogger("server")
 
-BACKLOG = 2048
-"""How many connections may wait to be accepted."""
-
 
 def main(arguments: Sequence[str]) -> None:
-    """Serves until a signal.
+    """Serve until a signal.
 
     Raises:
-        SystemExit: With 0 after SIGTERM or SIGINT, 1 where nothing can be served, 2 for a bad setting.
+        SystemExit: With 0 after SIGTERM or SIGINT, 1 if nothing can be served, 2 for a bad setting.
     """
     if arguments[:1] == ["doctor"]:
         from server.doctor import cli  # noqa: PLC0415  a server loads nothing of it
@@ -32,29 +29,12 @@ def main(arguments: Sequence[str]) -> None:
     try:
         settings = read_settings(arguments, os.environ)
         plan = read_plan(settings)
-        with listen(settings) as listener:
+        with bind(settings) as listener:
             (serve if plan.workers == 1 else serve_by_workers)(settings, plan, listener)
     except SettingsError as error:
         _refuse(f"bad setting: {error}", 2)
     except NoSoundVersionError as error:
         _refuse(str(error), 1)
-
-
-def listen(settings: Settings) -> socket.socket:
-    """Opens the socket that the settings name.
-
-    Raises:
-        SystemExit: With 2 where it cannot be opened.
-    """
-    host, port = settings.host, settings.port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except (OSError, UnicodeError) as error:
-        _refuse(f"bad setting: cannot listen on --host {host} --port {port}: {error}", 2)
-    shown = f"[{host}]" if family == socket.AF_INET6 else host
-    logger.info("listening", extra={"facts": {"url": f"http://{shown}:{listener.getsockname()[1]}"}})
-    return listener
 
 
 def _refuse(reason: str, code: int) -> NoReturn:

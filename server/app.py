@@ -3,19 +3,21 @@
 import asyncio
 import logging
 import signal
-from typing import Any
+from typing import Any, cast
 
 from litestar import Litestar, Request, Response
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
+from litestar.utils.path import normalize_path
 
-from server.api.lane import HOT_ROUTES, HotRoute, HotRoutes
+from server.api.asgi import respond
+from server.api.endpoint import RouteTable
+from server.api.lane import ROUTES
 from server.api.pages import Readiness, make_page_routes
-from server.api.predict import make_predict_routes
-from server.api.service import Desk, open_desk
+from server.api.predict import make_endpoints
+from server.api.service import Service, open_service
 from server.host.cgroup import read_resident_bytes
-from server.host.memory import choose_body_bytes, left_bytes
-from server.host.sizing import Plan, explain
+from server.host.sizing import ResourcePlan, Sizes, make_sizes
 from server.models.catalog import load_catalog
 from server.settings import Settings
 from server.telemetry.access_log import AccessLog
@@ -23,7 +25,7 @@ from server.telemetry.metrics import Metrics
 from server.telemetry.worker_counts import Exchange
 from server.wire.connections import ConnectionLimits, Watch
 from server.wire.limits import WATCH
-from server.wire.offload import Decoding
+from server.wire.offload import Offload
 from server.wire.replies import reply_to
 
 logger = logging.getLogger(__name__)
@@ -35,7 +37,7 @@ SCANTY_BYTES = 16 * 10**6
 class Application:
     """The ASGI application, and what the connections of its process share with it."""
 
-    def __init__(self, settings: Settings, plan: Plan, exchange: Exchange | None) -> None:
+    def __init__(self, settings: Settings, plan: ResourcePlan, exchange: Exchange | None) -> None:
         """Loads every model and wires the routes to them.
 
         Args:
@@ -49,40 +51,45 @@ class Application:
         if settings.trusted_keys is not None:
             logger.info("signed versions only", extra={"facts": {"why": str(settings.trusted_keys)}})
         catalog = load_catalog(settings.models_dir, plan.threads, settings.trusted_keys)
-        resident_bytes = read_resident_bytes()
-        free_bytes = left_bytes(plan.memory_bytes, resident_bytes, plan.workers)
-        room_bytes = free_bytes // len(catalog.models)
-        self._desks = [open_desk(model, settings, room_bytes) for model in catalog.models.values()]
+        sizes = make_sizes(settings, plan, read_resident_bytes(), len(catalog.models))
+        self._services = [
+            open_service(model, settings, sizes.queue_rows(model.manifest.signature))
+            for model in catalog.models.values()
+        ]
         self._exchange = exchange
         self._metrics = Metrics(
-            {desk.name: desk.metrics for desk in self._desks}, exchange.read_others if exchange else tuple
+            {service.name: service.metrics for service in self._services}, exchange.read_others if exchange else tuple
         )
         self._readiness = Readiness(catalog)
-        held_bytes = choose_body_bytes(free_bytes, settings.max_body_bytes)
-        _tell_sizes(settings, plan, self._desks, resident_bytes, free_bytes)
-        self._watch = Watch(ConnectionLimits(settings.max_body_bytes, held_bytes), self._every_second)
-        self._decoding = Decoding(self._watch)
-        hot_routes = [HotRoute(desk, access_log=settings.access_log) for desk in self._desks]
-        self._hot_routes = HotRoutes({route.path.encode(): route for route in hot_routes})
-        coalescing = {desk.name: desk.about for desk in self._desks}
+        _log_sizes(sizes, self._services)
+        self._watch = Watch(ConnectionLimits(settings.max_body_bytes, sizes.bodies_bytes), self._every_second)
+        self._offload = Offload(self._watch)
+        self._routes = RouteTable(make_endpoints(self._services), access_log=settings.access_log)
+        coalescing = {service.name: service.about for service in self._services}
         litestar = Litestar(
-            route_handlers=[
-                *make_page_routes(catalog, coalescing, self._readiness, self._metrics.text),
-                *make_predict_routes(self._desks, self._decoding),
-            ],
+            route_handlers=make_page_routes(catalog, coalescing, self._readiness, self._metrics.text),
             exception_handlers={Exception: _answer_error},
             on_startup=[self._watch.start],
             on_shutdown=[self._stop],
             openapi_config=None,
             logging_config=None,
         )
-        self._app: ASGIApp = AccessLog(litestar) if settings.access_log else litestar
+        self._litestar = litestar
+        self._app: ASGIApp = AccessLog(self._route) if settings.access_log else self._route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request; at the beginning of the process's life, shares its state with the connections."""
         if scope["type"] != ScopeType.HTTP:  # a lifespan, since uvicorn is told to serve no websockets
-            scope["state"] |= {WATCH: self._watch, HOT_ROUTES: self._hot_routes}
+            scope["state"] |= {WATCH: self._watch, ROUTES: self._routes}
         await self._app(scope, receive, send)
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hands a request to its endpoint, which the fast path finds in the same table, or else to the framework."""
+        path = normalize_path(scope["path"]) if scope["type"] == ScopeType.HTTP else ""
+        if endpoint := self._routes.endpoints.get(path.encode()):
+            await respond(endpoint, cast(HTTPScope, scope), receive, send, self._offload)
+        else:
+            await self._litestar(scope, receive, send)
 
     def drain(self) -> None:
         """Tells probes that the process is about to stop."""
@@ -103,13 +110,13 @@ class Application:
             logger.warning("the other workers cannot be told what was counted: %s", error)
 
     async def _stop(self) -> None:
-        await asyncio.gather(*(desk.coalescer.close() for desk in self._desks))
-        self._decoding.close()
+        await asyncio.gather(*(service.coalescer.close() for service in self._services))
+        self._offload.close()
         self._watch.stop()
         self._publish_counts()
 
 
-def create_app(settings: Settings, plan: Plan, exchange: Exchange | None = None) -> Application:
+def create_app(settings: Settings, plan: ResourcePlan, exchange: Exchange | None = None) -> Application:
     """Makes the application of one process.
 
     Args:
@@ -123,22 +130,23 @@ def create_app(settings: Settings, plan: Plan, exchange: Exchange | None = None)
     return Application(settings, plan, exchange)
 
 
-def _tell_sizes(settings: Settings, plan: Plan, desks: list[Desk], resident_bytes: int, free_bytes: int) -> None:
-    """Says in the log what the host leaves, every size that follows from it, and why."""
+def _log_sizes(sizes: Sizes, services: list[Service]) -> None:
+    """Log the host's limits, every size that follows from them, and the reason for each."""
+    plan = sizes.plan
     facts = {
         "cpu_quota": plan.cores.quota,
         "cpu_affinity": plan.cores.affinity,
         "memory_mb": plan.memory_bytes // 10**6,
-        "taken_mb": resident_bytes // 10**6,
-        "left_mb": free_bytes // 10**6,
+        "taken_mb": sizes.resident_bytes // 10**6,
+        "left_mb": sizes.left_bytes // 10**6,
         "workers": plan.workers,
         "session_threads": plan.threads,
-        "max_queue_rows": {desk.name: desk.coalescer.limits.max_queue_rows for desk in desks},
-        "max_batch_rows": {desk.name: desk.coalescer.limits.max_batch_rows for desk in desks},
-        "bodies_mb": choose_body_bytes(free_bytes, settings.max_body_bytes) // 10**6,
-        "why": explain(settings, plan),
+        "max_queue_rows": {service.name: service.coalescer.limits.max_queue_rows for service in services},
+        "max_batch_rows": {service.name: service.coalescer.limits.max_batch_rows for service in services},
+        "bodies_mb": sizes.bodies_bytes // 10**6,
+        "why": sizes.why,
     }
-    logger.log(logging.INFO if free_bytes >= SCANTY_BYTES else logging.WARNING, "sized", extra={"facts": facts})
+    logger.log(logging.INFO if sizes.left_bytes >= SCANTY_BYTES else logging.WARNING, "sized", extra={"facts": facts})
 
 
 def _answer_error(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

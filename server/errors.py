@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 
 class CorollaError(Exception):
-    """The base of every error that Corolla's server raises on purpose; its text is safe to show to a client."""
+    """The base of every error that Corolla raises on purpose; the server shows the text of its own to clients."""
 
 
 class SettingsError(CorollaError):
@@ -27,6 +27,10 @@ class RefusedError(CorollaError):
 
 class NoSoundVersionError(CorollaError):
     """Nothing under the models directory can be served."""
+
+
+class BundleError(CorollaError):
+    """A key, a signature or a bundle cannot be used; the text says what was expected, what came and where."""
 
 
 class InvalidQueryError(CorollaError):

@@ -1,6 +1,8 @@
 """Flags and COROLLA_ variables -> Settings; a flag wins over its variable, and a bad value is named and refused."""
 
 import argparse
+import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,15 @@ from server.coalescing.cost import Mode
 from server.errors import SettingsError
 from server.models.trust import TrustedKeys, read_trusted_keys
 
+logger = logging.getLogger("server")
+
 PREFIX = "COROLLA_"
-ANOTHER_ROOMS = frozenset({"COROLLA_DATA_DIR"})
+TRAINING_VARIABLES = frozenset({"COROLLA_DATA_DIR"})
 """Variables of this prefix that are for training, and so no mistake here."""
+_SERVICE_NAME = re.compile(
+    r"COROLLA(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+_SERVICE_URL = re.compile(r"(tcp|udp|sctp)://\S+")
 
 
 def _whole_number(least: int, most: int) -> Callable[[str], int]:
@@ -57,22 +65,7 @@ def _setting(default: Any, parse: Callable[[str], Any], about: str) -> Any:
 
 @attrs.frozen
 class Settings:
-    """How the server runs; each field is a ``COROLLA_`` variable and a flag of the same words.
-
-    Attributes:
-        host: Address to listen on.
-        port: Port to listen on; 0 takes a free one.
-        models_dir: The model repository.
-        trusted_keys: Whose signature a version must bear to be served; None serves those without one.
-        workers: How many processes serve, each with its own sessions; 0 chooses by the cores and memory there are.
-        max_batch_rows: The most rows that a session is given at once; 0 chooses by its measured cost.
-        max_queue_rows: The most rows that may wait, for each model; 0 chooses by the memory there is.
-        deadline_ms: How long a request may take, in milliseconds.
-        coalescing: How requests are run together.
-        max_body_bytes: The longest request body that is read.
-        no_lane: Whether all requests go through ASGI.
-        access_log: Whether each request is logged.
-    """
+    """How the server runs; each field is a ``COROLLA_`` variable and a flag of the same words."""
 
     host: str = _setting("127.0.0.1", _some_text, "address to listen on")
     port: int = _setting(8000, _whole_number(0, 65_535), "port to listen on; 0 takes a free one")
@@ -99,7 +92,7 @@ class Settings:
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
-    """Reads the settings of a process.
+    """Read the settings of a process.
 
     Args:
         arguments: Its flags, without the program's name.
@@ -110,8 +103,9 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         SystemExit: For ``--help``, and for flags that do not exist.
     """
     fields = attrs.fields(Settings)
+    own = _leave_out_services(environment)
     variables = {PREFIX + field.name.upper() for field in fields}
-    unknown = {name for name in environment if name.startswith(PREFIX)} - variables - ANOTHER_ROOMS
+    unknown = own.keys() - variables - TRAINING_VARIABLES
     if unknown:
         raise SettingsError(f"unknown: {', '.join(sorted(unknown))}; expected {', '.join(sorted(variables))}")
     flags = vars(make_parser().parse_args(arguments))
@@ -120,13 +114,13 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         variable = PREFIX + field.name.upper()
         if flags[field.name] is not None:
             values[field.name] = _parse(field, flag_of(field.name), flags[field.name])
-        elif variable in environment:
-            values[field.name] = _parse(field, variable, environment[variable])
+        elif variable in own:
+            values[field.name] = _parse(field, variable, own[variable])
     return Settings(**values)
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Makes the parser of the server's flags, whose help names each variable and default."""
+    """Return the parser of the server's flags, whose help names each variable and default."""
     parser = argparse.ArgumentParser(
         prog="python -m server",
         description="Serve the newest sound version of every model in the repository over HTTP.",
@@ -142,8 +136,28 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def flag_of(name: str) -> str:
-    """Gives the flag of a setting: ``max_batch_rows`` -> ``--max-batch-rows``."""
+    """Return the flag of a setting: ``max_batch_rows`` -> ``--max-batch-rows``."""
     return "--" + name.replace("_", "-")
+
+
+def _leave_out_services(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of this prefix that no Kubernetes service has set, and log the names of the others.
+
+    Kubernetes describes every service of a namespace to every container in it. A service called ``corolla`` or
+    ``corolla-api`` does so under this prefix: ``COROLLA_SERVICE_HOST``, ``COROLLA_API_PORT_80_TCP_ADDR``. Of all these
+    names ``COROLLA_PORT`` alone is a setting's too; a service's value of it is a URL.
+    """
+    prefixed = {name: text for name, text in environment.items() if name.startswith(PREFIX)}
+    of_services = {name for name, text in prefixed.items() if _is_of_a_service(name, text)}
+    if of_services:
+        logger.info("variables of Kubernetes services are ignored", extra={"facts": {"variables": sorted(of_services)}})
+    return {name: text for name, text in prefixed.items() if name not in of_services}
+
+
+def _is_of_a_service(name: str, text: str) -> bool:
+    if name.endswith("_PORT") and _SERVICE_URL.fullmatch(text):
+        return True
+    return _SERVICE_NAME.fullmatch(name) is not None
 
 
 def _parse(field: "attrs.Attribute[Any]", source: str, text: str) -> Any:

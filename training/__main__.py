@@ -1,4 +1,4 @@
-"""Makes `python -m training` a command."""
+"""Entry point of `python -m training`."""
 
 import sys
 

@@ -1,8 +1,8 @@
-"""What a run leaves on disk: data/runs/<id>/ <-> estimator, all rows and held-out rows.
+"""Files of a run, in data/runs/<id>/: written once, and read with their checksums verified.
 
 estimator.skops  the fitted estimator, in a format that runs no code when it is read
-dataset.csv      the rows used, features and target: train on it again and the run is repeated
-held_out.csv     those of them that were not learned from
+dataset.csv      the rows used, features and target; training on it again repeats the run
+held_out.csv     the rows among them that were held out
 """
 
 import hashlib
@@ -11,29 +11,29 @@ from pathlib import Path
 import attrs
 import skops.io
 
+from server.disk import sync_folder, write_file
 from training.dataset import Dataset, read_dataset
-from training.durable import sync_folder, write_file
 from training.errors import TrainingError
 from training.estimators import Estimator
-from training.runlog import Run, Sums
+from training.runlog import ArtifactChecksums, Run
 
 ESTIMATOR_FILE = "estimator.skops"
 DATASET_FILE = "dataset.csv"
 HELD_OUT_FILE = "held_out.csv"
 TRUSTED_PACKAGES = ("sklearn", "numpy", "scipy")
-"""Whose types are made when an estimator is read; skops alone trusts a part of them only, not trees for one."""
+"""Packages whose types an estimator may consist of. skops itself trusts only some of them: no trees, for one."""
 TRUSTED_TYPES = frozenset({"functools.partial"})
-"""HistGradientBoosting keeps one with its categories; what it calls is looked at like any other type."""
+"""HistGradientBoosting keeps a partial with its categories. The function that it calls is checked as any other type."""
 
 
 @attrs.frozen(eq=False)
 class Artifacts:
-    """What a finished run left.
+    """Content of a finished run's files.
 
     Attributes:
         estimator: The fitted estimator.
         dataset: The rows used.
-        held_out: Those that were not learned from.
+        held_out: The rows among them that were held out.
     """
 
     estimator: Estimator
@@ -41,20 +41,22 @@ class Artifacts:
     held_out: Dataset
 
 
-def save_artifacts(folder: Path, estimator: Estimator, dataset: Dataset, held_out: tuple[int, ...]) -> Sums:
-    """Writes a run's files and waits until they are on the disk.
+def save_artifacts(
+    folder: Path, estimator: Estimator, dataset: Dataset, held_out: tuple[int, ...]
+) -> ArtifactChecksums:
+    """Write a run's files and wait until they are on the disk.
 
     Args:
         folder: The run's folder, which exists.
         estimator: The fitted estimator.
         dataset: The rows used.
-        held_out: Positions of those that were not learned from.
+        held_out: Positions of the rows that were held out.
 
     Returns:
-        What binds the files to the run; the log has the SHA-256 of all rows from the run's beginning.
+        The checksums of estimator and held-out rows. That of all rows is logged when the run begins.
 
     Raises:
-        TrainingError: If the estimator could not be read again.
+        TrainingError: If the estimator cannot be read again.
     """
     content = skops.io.dumps(estimator)
     write_file(folder / ESTIMATOR_FILE, content)
@@ -64,32 +66,32 @@ def save_artifacts(folder: Path, estimator: Estimator, dataset: Dataset, held_ou
     _load_estimator(folder / ESTIMATOR_FILE)
     sync_folder(folder)
     sync_folder(folder.parent)
-    return Sums(estimator=hashlib.sha256(content).hexdigest(), held_out=hashlib.sha256(rows).hexdigest())
+    return ArtifactChecksums(estimator=hashlib.sha256(content).hexdigest(), held_out=hashlib.sha256(rows).hexdigest())
 
 
 def load_artifacts(folder: Path, run: Run) -> Artifacts:
-    """Reads a finished run's files.
+    """Read a finished run's files.
 
     Args:
         folder: The run's folder.
         run: The run as the log has it.
 
     Raises:
-        TrainingError: If a file is missing, broken or not the one that the run left.
+        TrainingError: If a file is missing, broken or not the one that the run wrote.
     """
     path = folder / ESTIMATOR_FILE
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != run.estimator_sha256:
         raise TrainingError(f"{path}: not the estimator of run {run.id}, by its SHA-256")
-    left = Artifacts(
+    artifacts = Artifacts(
         estimator=_load_estimator(folder / ESTIMATOR_FILE),
         dataset=_read(folder / DATASET_FILE, run),
         held_out=_read(folder / HELD_OUT_FILE, run),
     )
-    if left.dataset.sha256() != run.dataset_sha256:
+    if artifacts.dataset.sha256() != run.dataset_sha256:
         raise TrainingError(f"{folder / DATASET_FILE}: not the rows of run {run.id}, by their SHA-256")
-    if run.held_out_sha256 not in {left.held_out.sha256(), None}:
+    if run.held_out_sha256 not in {artifacts.held_out.sha256(), None}:
         raise TrainingError(f"{folder / HELD_OUT_FILE}: not the held-out rows of run {run.id}, by their SHA-256")
-    return left
+    return artifacts
 
 
 def _is_trusted(name: str) -> bool:

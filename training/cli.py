@@ -1,50 +1,98 @@
-"""The commands of `python -m training`: arguments -> a run, or the log as a table.
+"""The commands of `python -m training`: train, and print what the run log has.
 
-What a program wants (the run's id) goes to standard output, what a person wants to standard error.
+Run ids go to standard output, for scripts. What is for people goes to standard error.
 """
 
-import argparse
-import math
-import sqlite3
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import click
 import pandas as pd
 from tqdm import tqdm
 
+from training.command import data_dir_option, run_command
 from training.dataset import Dataset, read_dataset
 from training.errors import TrainingError
 from training.estimators import DEFAULTS, ESTIMATORS, check_spec, choose_estimator
 from training.folds import list_folds
 from training.names import name_dataset
-from training.pipelines import EXPANSIONS
-from training.places import add_data_dir
-from training.review import review
+from training.options import AUTO, TrainOptions, train_options
+from training.quality import check_quality
 from training.runlog import SCORES, Run, RunLog
 from training.show import compare, show
 from training.split import split_rows
 from training.train import train
 
-AUTO = "auto"
-
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs a command.
+    """Run a command.
 
     Returns:
-        The exit code: 0, or 1 where what was asked for is refused; argparse exits with 2 for wrong arguments.
+        The exit code: 0, 1 if what was asked for is refused, 2 for wrong arguments.
     """
-    options = _make_parser().parse_args(arguments)
-    try:
-        code: int = options.command(options)
-    except (TrainingError, OSError, sqlite3.Error) as error:
-        print(f"refused: {error}", file=sys.stderr)
-        return 1
-    return code
+    return run_command(_training, arguments, "python -m training")
 
 
-def _train(options: argparse.Namespace) -> int:
+@click.group()
+def _training() -> None:
+    """Train on a table, and look at what was trained."""
+
+
+@_training.command("train")
+@train_options
+def _train(**options: Any) -> None:
+    """Train on a CSV file or an SQLite table; print the run's id.
+
+    The run is logged with its data, parameters and metrics. `python -m convert` publishes it.
+    """
+    print(*train_runs(TrainOptions(**options)))
+
+
+@_training.command("runs")
+@data_dir_option
+def _runs(data_dir: Path) -> None:
+    """Print the log of runs as a table."""
+    runs = RunLog(data_dir).list()
+    if not runs:
+        print(f"no runs in {data_dir} yet", file=sys.stderr)
+        return
+    print(_tabulate(runs).to_string(index=False, na_rep="-", float_format="{:.3f}".format))
+
+
+@_training.command("show")
+@click.argument("run_id", metavar="RUN", type=int, help="The run's id, as `runs` lists it.")
+@data_dir_option
+def _show(run_id: int, data_dir: Path) -> None:
+    """Print all that the log has of one run.
+
+    That is its data, its parameters, its metrics, and what the gates found each time it was to be published.
+    """
+    log = RunLog(data_dir)
+    print(show(log.find(run_id), log.list_gates(run_id)))
+
+
+@_training.command("compare")
+@click.argument(
+    "run_ids", metavar="RUN...", type=int, nargs=-1, required=True, help="Ids of runs, as `runs` lists them."
+)
+@data_dir_option
+def _compare(run_ids: Sequence[int], data_dir: Path) -> None:
+    """Print scores and differences of runs, side by side."""
+    log = RunLog(data_dir)
+    print(compare([log.find(run_id) for run_id in run_ids]))
+
+
+def train_runs(options: TrainOptions) -> list[int]:
+    """Train as a user asks; describe the dataset and the outcome on standard error.
+
+    Returns:
+        The ids of the finished runs: several for the estimator `auto`.
+
+    Raises:
+        TrainingError: If what was asked for cannot be done.
+    """
     if options.estimator not in {None, AUTO}:
         check_spec(options.estimator, options.task)
     dataset = read_dataset(
@@ -55,54 +103,52 @@ def _train(options: argparse.Namespace) -> int:
         table=options.table,
         task=options.task,
     )
-    _tell_dataset(dataset)
-    for warning in review(dataset):
+    _print_dataset(dataset)
+    for warning in check_quality(dataset):
         print(f"warning: {warning}", file=sys.stderr)
     spec = options.estimator or DEFAULTS[dataset.task]
-    print(*(_train_all(dataset, options) if spec == AUTO else [_train_one(dataset, spec, options)]))
-    return 0
+    if spec == AUTO:
+        return _train_all(dataset, options)
+    finished = _train_one(dataset, spec, options)
+    _print_run(finished)
+    return [finished.id]
 
 
-def _train_one(dataset: Dataset, spec: str, options: argparse.Namespace) -> int:
+def _train_one(dataset: Dataset, spec: str, options: TrainOptions, *, in_folds: bool = False) -> Run:
     choice = choose_estimator(spec, dataset.task, dataset.columns[:-1], options.features)
-    run = train(dataset, choice, seed=options.seed, test_share=options.test_share, data_dir=options.data_dir)
-    _tell_run(run)
-    return run.id
+    return train(
+        dataset,
+        choice,
+        seed=options.seed,
+        test_share=options.test_share,
+        data_dir=options.data_dir,
+        in_folds=in_folds,
+    )
 
 
-def _train_all(dataset: Dataset, options: argparse.Namespace) -> list[int]:
-    """Trains every named estimator, each a run that is cross-validated too; gives the ids of those that finished."""
-    # What no estimator could do with these rows is refused once, and not as a failure of each.
+def _train_all(dataset: Dataset, options: TrainOptions) -> list[int]:
+    """Train and cross-validate every named estimator, each as a run; return the ids of those that finished."""
+    # Rows that no estimator can be cross-validated on are refused once, and not once for each.
     list_folds(dataset, split_rows(dataset, options.test_share, options.seed).train, options.seed)
     runs: list[Run] = []
     faults: list[str] = []
     with tqdm(ESTIMATORS[dataset.task], unit="estimator", leave=False) as names:
         for name in names:
             names.set_description(name)
-            choice = choose_estimator(name, dataset.task, dataset.columns[:-1], options.features)
             try:
-                runs.append(
-                    train(
-                        dataset,
-                        choice,
-                        seed=options.seed,
-                        test_share=options.test_share,
-                        data_dir=options.data_dir,
-                        in_folds=True,
-                    )
-                )
+                runs.append(_train_one(dataset, name, options, in_folds=True))
             except TrainingError as error:
                 faults.append(str(error))
     for fault in faults:
         print(f"warning: {fault}", file=sys.stderr)
     if not runs:
         raise TrainingError("no estimator could be trained")
-    print(_compare(runs).to_string(index=False, float_format="{:.3f}".format), file=sys.stderr)
-    return [run.id for run in runs]
+    print(_rank(runs).to_string(index=False, float_format="{:.3f}".format), file=sys.stderr)
+    return [one.id for one in runs]
 
 
-def _compare(runs: Sequence[Run]) -> pd.DataFrame:
-    """Tells how runs did in cross-validation, the best first."""
+def _rank(runs: Sequence[Run]) -> pd.DataFrame:
+    """Tabulate the cross-validation scores of runs, the best first."""
     table = pd.DataFrame(
         {"run": run.model, "score": SCORES[run.task], **run.metrics["folds"], "held out": run.score("test")}
         for run in runs
@@ -112,28 +158,7 @@ def _compare(runs: Sequence[Run]) -> pd.DataFrame:
     return named.sort_values("mean", ascending=False, kind="stable")
 
 
-def _runs(options: argparse.Namespace) -> int:
-    runs = RunLog(options.data_dir).list()
-    if not runs:
-        print(f"no runs in {options.data_dir} yet", file=sys.stderr)
-        return 0
-    print(_table(runs).to_string(index=False, na_rep="-", float_format="{:.3f}".format))
-    return 0
-
-
-def _show(options: argparse.Namespace) -> int:
-    log = RunLog(options.data_dir)
-    print(show(log.find(options.run_id), log.list_gates(options.run_id)))
-    return 0
-
-
-def _compare_runs(options: argparse.Namespace) -> int:
-    log = RunLog(options.data_dir)
-    print(compare([log.find(run_id) for run_id in options.run_ids]))
-    return 0
-
-
-def _table(runs: Sequence[Run]) -> pd.DataFrame:
+def _tabulate(runs: Sequence[Run]) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "id": run.id,
@@ -152,92 +177,26 @@ def _table(runs: Sequence[Run]) -> pd.DataFrame:
     return table.astype(dict.fromkeys(("train", "test", "seconds"), float))
 
 
-def _tell_dataset(dataset: Dataset) -> None:
+def _print_dataset(dataset: Dataset) -> None:
     print(f"{dataset.name}: {len(dataset.target)} rows, {dataset.task}", file=sys.stderr)
     for column in dataset.columns:
         role = " <- target" if column.name == dataset.target.name else ""
         print(f"  {column.name}: {column.kind}, {column.missing} missing{role}", file=sys.stderr)
 
 
-def _tell_run(run: Run) -> None:
+def _print_run(run: Run) -> None:
     assert run.metrics is not None  # noqa: S101  a finished run has them
     train, test = run.metrics["train"], run.metrics["test"]
     if run.task == "regression":
         text = (
-            f"R² {train['r2']:.3f} on training rows, {test['r2']:.3f} on held-out rows; off by "
-            f"{test['mean_absolute_error']:.4g} in the mean, {test['root_mean_squared_error']:.4g} in the mean square"
+            f"R² {train['r2']:.3f} on training rows, {test['r2']:.3f} on held-out rows; mean "
+            f"absolute error {test['mean_absolute_error']:.4g}, root mean squared {test['root_mean_squared_error']:.4g}"
         )
     else:
         text = (
-            f"accuracy {run.train_accuracy:.3f} on training rows, {run.test_accuracy:.3f} on held-out rows; "
+            f"accuracy {train['accuracy']:.3f} on training rows, {test['accuracy']:.3f} on held-out rows; "
             f"log loss {test['log_loss']:.3f}\n"
             + pd.DataFrame(test["classes"]).to_string(index=False, float_format="{:.3f}".format)
-            + f"\nconfusion (rows: true, columns: answered): {test['confusion']}"
+            + f"\nconfusion matrix (rows: true, columns: predicted): {test['confusion']}"
         )
     print(f"{run.model}: {text}", file=sys.stderr)
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = math.nan
-    if not 0 < share < 1:
-        raise argparse.ArgumentTypeError(f"expected a share between 0 and 1, got {text}")
-    return share
-
-
-def _seed(text: str) -> int:
-    seed = int(text) if text.isdecimal() else -1
-    if not 0 <= seed < 2**32:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0 to {2**32 - 1}, got {text}")
-    return seed
-
-
-def _make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m training", description="Train on a table, and look at what was trained."
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_train(commands.add_parser("train", help="train on a CSV file or an SQLite table; prints the run's id"))
-    runs = commands.add_parser("runs", help="print the log of runs as a table")
-    runs.set_defaults(command=_runs)
-    shown = commands.add_parser("show", help="print all that the log has of a run")
-    shown.set_defaults(command=_show)
-    shown.add_argument("run_id", metavar="RUN", type=int, help="the run's id")
-    compared = commands.add_parser("compare", help="print what sets runs apart")
-    compared.set_defaults(command=_compare_runs)
-    compared.add_argument("run_ids", metavar="RUN", type=int, nargs="+", help="the runs' ids")
-    for command in (runs, shown, compared):
-        add_data_dir(command)
-    return parser
-
-
-def _add_train(command: argparse.ArgumentParser) -> None:
-    command.set_defaults(command=_train)
-    command.add_argument("source", metavar="CSV", type=Path, help="a CSV file with a header, or an SQLite file")
-    command.add_argument("target", metavar="TARGET", help="the column to learn")
-    command.add_argument("--table", help="the table to read, where CSV is an SQLite file")
-    command.add_argument("--name", help="the dataset's name (default: the file's, or the table's)")
-    command.add_argument(
-        "--task", choices=("classification", "regression"), help="what to learn (default: found from the target)"
-    )
-    command.add_argument(
-        "--estimator",
-        help=f"one of {', '.join(ESTIMATORS['classification'])}; for regression of "
-        f"{', '.join(ESTIMATORS['regression'])}; {AUTO} for all of these, each a run, of which convert takes one; "
-        f"or MODULE:FUNCTION that gives your own unfitted estimator "
-        f"(default: {DEFAULTS['classification']}, or {DEFAULTS['regression']})",
-    )
-    command.add_argument(
-        "--features",
-        choices=EXPANSIONS,
-        default="none",
-        help="what is made of the numbers beside them: products of two, cubic splines, or none (default: none)",
-    )
-    command.add_argument(
-        "--drop", metavar="COLUMN", action="append", default=[], help="a column to leave out; can be given again"
-    )
-    command.add_argument("--seed", type=_seed, default=42, help="seed of the split (default: 42)")
-    command.add_argument("--test-share", type=_share, default=0.25, help="share of rows to hold out (default: 0.25)")
-    add_data_dir(command)

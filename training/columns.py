@@ -1,60 +1,52 @@
-"""Cells of text -> typed columns: a kind for a whole column, never for a cell, so that nothing is guessed in silence.
+"""Types of columns: text cells are parsed as numbers, integers, booleans or categories.
 
-It knows nothing of files or estimators.
+All cells of a column have one type. A cell never gets a type of its own, so nothing is guessed in silence.
 """
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import attrs
 import numpy as np
 import pandas as pd
 
+from server.contract.types import MAX_FP32, MAX_INTEGER, MISSING, Type, parse_booleans, parse_integers, parse_numbers
 from training.errors import TrainingError
 
-Kind = Literal["number", "integer", "boolean", "category"]
-
-MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"})
-"""Cells that stand for no value."""
-MAX_SIZE = 3.4028234663852886e38
-"""The largest number of a feature: the largest FP32 (IEEE 754 binary32), as which trees and compiled models take it."""
-MAX_WHOLE = 2**53
-"""From here on not every whole number is a float64 (IEEE 754 binary64): a column that goes so far is of numbers."""
-_NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
-_WHOLE_NUMBER = r"0|-?[1-9][0-9]*"
-_READ_AS: Mapping[Kind, frozenset[Kind]] = {
+ValueT = TypeVar("ValueT")
+_READ_AS: Mapping[Type, frozenset[Type]] = {
     "number": frozenset({"number", "category"}),
     "integer": frozenset({"integer", "number", "category"}),
     "boolean": frozenset({"boolean", "category"}),
     "category": frozenset({"category"}),
 }
-"""What cells that look like one kind may be read as."""
+"""Kinds that a column may be read as, by the kind that its cells look like."""
 
 
 @attrs.frozen
 class Column:
-    """One column of a table, as it was found.
+    """Facts of one column of a table.
 
     Attributes:
-        name: Its header.
-        kind: What its values are.
-        missing: How many rows have no value.
+        name: The column's header.
+        kind: The type of its values.
+        missing: Number of rows without a value.
     """
 
     name: str
-    kind: Kind
+    kind: Type
     missing: int
 
 
-def describe(cells: pd.Series, kind: Kind | None = None) -> Column:
-    """Finds out what a column's values are.
+def describe(cells: pd.Series, kind: Type | None = None) -> Column:
+    """Infer the type of a column from its cells.
 
     Args:
-        cells: Its cells, as text.
-        kind: What they are, where that is known.
+        cells: The column's cells, as text.
+        kind: The type, if it is known; the cells are checked against it.
 
     Raises:
-        TrainingError: If they are not what they are said to be.
+        TrainingError: If the cells are not of the known type.
     """
     missing = cells.isin(MISSING)
     values = cells[~missing]
@@ -64,26 +56,35 @@ def describe(cells: pd.Series, kind: Kind | None = None) -> Column:
     return Column(str(cells.name), kind or found, int(missing.sum()))
 
 
-def _kind_of(values: pd.Series) -> Kind:
-    if values.empty:
+def _kind_of(values: pd.Series) -> Type:
+    cells = values.tolist()
+    if not cells:
         return "category"
-    if values.str.fullmatch(_WHOLE_NUMBER).all():
-        return "integer" if (values.astype(object).astype(np.float64).abs() < MAX_WHOLE).all() else "number"
-    if are_numbers(values).all():
+    if (integers := _parse(parse_integers, cells)) is not None:
+        return "integer" if max(map(abs, integers)) <= MAX_INTEGER else "number"
+    if _parse(parse_numbers, cells) is not None:
         return "number"
-    return "boolean" if values.str.lower().isin({"true", "false"}).all() else "category"
+    return "category" if _parse(parse_booleans, cells) is None else "boolean"
+
+
+def _parse(parse: Callable[[Sequence[str]], list[ValueT]], cells: Sequence[str]) -> list[ValueT] | None:
+    try:
+        return parse(cells)
+    except ValueError:
+        return None
 
 
 def are_numbers(cells: pd.Series) -> pd.Series:
-    """Says of each cell whether a number is written in it."""
-    return cells.str.fullmatch(_NUMBER)
+    """Return for each cell whether it is a number."""
+    return cells.map(lambda cell: _parse(parse_numbers, [cell]) is not None)
 
 
 def read_feature(cells: pd.Series, column: Column) -> pd.Series:
-    """Gives a feature's values.
+    """Parse a feature's values.
 
     Returns:
-        Text for a category, "" where it is missing; otherwise float64, 0 or 1 for a boolean, NaN where it is missing.
+        For a category text, with "" for a missing value. Otherwise float64, with NaN for a missing value; a boolean is
+        0 or 1.
 
     Raises:
         TrainingError: If a number is too large.
@@ -94,19 +95,19 @@ def read_feature(cells: pd.Series, column: Column) -> pd.Series:
     if column.kind == "boolean":
         return cells.str.lower().map({"true": 1.0, "false": 0.0}).astype(np.float64)
     values = cells.mask(missing, "nan").astype(object).astype(np.float64)
-    if (values.abs() > MAX_SIZE).any():
-        row = first_row(values.abs() > MAX_SIZE)
+    if (values.abs() > MAX_FP32).any():
+        row = first_row(values.abs() > MAX_FP32)
         raise TrainingError(
-            f"column {column.name!r}, row {row}: expected a number within ±{MAX_SIZE:.7e}, got {cells.iloc[row - 1]}"
+            f"column {column.name!r}, row {row}: expected a number within ±{MAX_FP32:.7e}, got {cells.iloc[row - 1]}"
         )
     return values
 
 
 def read_target(cells: pd.Series, column: Column) -> pd.Series:
-    """Gives the target's values: text, int64, bool or, where they are numbers with a fraction, float64.
+    """Parse the target's values: text, int64, bool or, for numbers that are not all integers, float64.
 
     Raises:
-        TrainingError: If one is missing, or beyond what its type can hold.
+        TrainingError: If a value is missing, or out of the range of its type.
     """
     if column.missing:
         row = first_row(cells.isin(MISSING))
@@ -122,8 +123,8 @@ def read_target(cells: pd.Series, column: Column) -> pd.Series:
     return values.astype(np.int64) if column.kind == "integer" else values
 
 
-def to_text(values: pd.Series, kind: Kind) -> pd.Series:
-    """Writes values such that reading them again gives the same ones, of the same kind."""
+def to_text(values: pd.Series, kind: Type) -> pd.Series:
+    """Format values as text that parses to the same values, of the same type."""
     if kind == "category":
         return values
     if kind == "boolean":
@@ -134,5 +135,5 @@ def to_text(values: pd.Series, kind: Kind) -> pd.Series:
 
 
 def first_row(fault: pd.Series) -> int:
-    """Gives the number of the first row at fault, counted from 1."""
+    """Return the number, counted from 1, of the first row that is true."""
     return int(np.flatnonzero(fault)[0]) + 1

@@ -1,4 +1,4 @@
-"""CSV or SQLite table -> Dataset: typed features, a target and a task; it knows nothing of estimators."""
+"""Datasets: a CSV file or SQLite table, read as typed features, a target and a task."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -9,14 +9,15 @@ import attrs
 import numpy as np
 import pandas as pd
 
-from training.columns import Column, Kind, describe, read_feature, read_target, to_text
+from server.contract.types import Type
+from training.columns import Column, describe, read_feature, read_target, to_text
 from training.errors import TrainingError
 from training.tables import find_separator, read_cells
 
 Task = Literal["classification", "regression"]
 
-MAX_WHOLE_CLASSES = 20
-"""A target of whole numbers with more different ones than this is taken for a quantity, not for classes."""
+MAX_INTEGER_CLASSES = 20
+"""An integer target with more distinct values than this is taken for a quantity, not for classes."""
 
 
 @attrs.frozen(eq=False)
@@ -24,11 +25,11 @@ class Dataset:
     """A table to learn from.
 
     Attributes:
-        name: What it is called in the run log.
-        features: One column a feature: float64 with NaN where there is no value, or text with "" there.
+        name: The dataset's name in the run log.
+        features: One column a feature: float64 with NaN for a missing value, or text with "" for one.
         target: Classes (text, int64 or bool) or numbers (float64), by the same index.
         columns: The facts of each column, the target's last.
-        task: What is to be learned: classes or numbers.
+        task: Whether classes or numbers are to be learned.
     """
 
     name: str
@@ -38,7 +39,7 @@ class Dataset:
     task: Task
 
     def to_csv(self, rows: Sequence[int] | None = None) -> bytes:
-        """Writes the table, or the rows at these positions, such that reading it again gives the same values."""
+        """Return the table, or the rows at these positions, as CSV that is read as the same values again."""
         frame = pd.concat([self.features, self.target], axis="columns")
         chosen = frame if rows is None else frame.iloc[list(rows)]
         text = pd.DataFrame({column.name: to_text(chosen[column.name], column.kind) for column in self.columns})
@@ -46,11 +47,11 @@ class Dataset:
         return str(text.to_csv(index=False, lineterminator="\r\n")).encode()
 
     def sha256(self) -> str:
-        """Gives the SHA-256 (hex) of the table as `to_csv` writes it: of what was learned from, whatever its source."""
+        """Return the SHA-256 (hex) of the table as `to_csv` writes it, which does not depend on the source's format."""
         return hashlib.sha256(self.to_csv()).hexdigest()
 
-    def kinds(self) -> dict[str, Kind]:
-        """Gives the kind of each column by name."""
+    def kinds(self) -> dict[str, Type]:
+        """Return the type of each column by name."""
         return {column.name: column.kind for column in self.columns}
 
 
@@ -62,21 +63,21 @@ def read_dataset(  # noqa: PLR0913  each says one thing of the table
     drop: Sequence[str] = (),
     table: str | None = None,
     task: Task | None = None,
-    kinds: Mapping[str, Kind] | None = None,
+    kinds: Mapping[str, Type] | None = None,
 ) -> Dataset:
-    """Reads a table and types its columns.
+    """Read a table and infer the types of its columns.
 
     Args:
         source: A CSV file with a header, or an SQLite file where ``table`` is given.
         target: The column to learn.
-        name: What to call the dataset.
+        name: The dataset's name.
         drop: Columns to leave out, such as identifiers.
         table: The table of an SQLite file.
-        task: What to learn; found from the target's values where it is not given.
-        kinds: What the columns are, where that is known already.
+        task: Whether to learn classes or numbers; None to infer it from the target.
+        kinds: Types of columns that are known already, by name.
 
     Raises:
-        TrainingError: If the file cannot be read, a named column is not there, or a column cannot be handled.
+        TrainingError: If the file cannot be read, a named column is missing, or a column's values are not supported.
     """
     cells = read_cells(source, table)
     for column in (target, *drop):
@@ -103,21 +104,21 @@ def read_dataset(  # noqa: PLR0913  each says one thing of the table
 
 
 def _check_values(columns: Sequence[Column], rows: int) -> None:
-    """Refuses columns of nothing; of a known kind, as in a part of a table, one may well be."""
+    """Refuse columns without any value. A column of known type, as in a part of a table, may be empty."""
     for column in columns:
         if column.missing == rows:
             raise TrainingError(f"column {column.name!r} has no value in any row; leave it out with --drop")
 
 
 def _as_codes(cells: pd.Series, column: Column) -> Column:
-    """Takes digits written in another way than numbers are for text: as numbers, 007 and 7 would be one class."""
+    """Take a target of digits with leading zeros or signs for text: as integers, 007 and 7 would be one class."""
     if column.kind == "number" and not column.missing and cells.str.fullmatch(r"[+-]?[0-9]+").all():
         return attrs.evolve(column, kind="category")
     return column
 
 
 def _find_task(target: pd.Series, column: Column) -> Task:
-    if column.kind == "number" or (column.kind == "integer" and target.nunique() > MAX_WHOLE_CLASSES):
+    if column.kind == "number" or (column.kind == "integer" and target.nunique() > MAX_INTEGER_CLASSES):
         return "regression"
     return "classification"
 

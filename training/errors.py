@@ -1,5 +1,7 @@
-"""What training refuses, in words for the person at the terminal; this file imports nothing of the project."""
+"""Errors of training, in words for the user at the terminal."""
+
+from server.errors import CorollaError
 
 
-class TrainingError(Exception):
-    """Something that was asked for cannot be done; the text says what was expected, what came and where."""
+class TrainingError(CorollaError):
+    """Training is refused or failed. The text says what was expected, what came, and where."""

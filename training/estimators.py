@@ -1,4 +1,4 @@
-"""A name and a table -> an unfitted scikit-learn estimator; knows nothing of runs."""
+"""Named estimators, and those of the user: each is made unfitted, in a pipeline that suits the table's columns."""
 
 import importlib
 import re
@@ -30,10 +30,10 @@ from training.errors import TrainingError
 from training.pipelines import Expansion, Needs, make_pipeline
 
 Estimator = Any
-"""A fitted or unfitted estimator of scikit-learn's kind, which has no type for it."""
+"""An estimator with scikit-learn's interface, fitted or not. scikit-learn has no static type for it."""
 
 _PLAIN_SCAN: Mapping[str, Any] = {"algorithm": "kd_tree", "leaf_size": 1_000_000}
-"""All rows in one leaf of the tree: which of equally far neighbours count does not depend on how a tree was walked."""
+"""A k-d tree with all rows in one leaf: ties between equally distant neighbours do not depend on the tree's shape."""
 _TREE = Needs(filled=False)
 _FILLED = Needs()
 _SCALED = Needs(scaled=True)
@@ -73,13 +73,13 @@ DEFAULTS: Mapping[Task, str] = {"classification": "log_reg", "regression": "ridg
 
 @attrs.frozen(eq=False)
 class Choice:
-    """An estimator as it was asked for.
+    """The estimator that a user chose.
 
     Attributes:
-        spec: What was asked for: a name, or ``module:function``.
-        name: What its runs are called: ``<name>_<run id>``.
+        spec: The user's words: a name, or ``module:function``.
+        name: The first part of its runs' model names, ``<name>_<run id>``.
         estimator: The unfitted estimator.
-        needs: What a named one's model needs of what it is given; nothing is known of another's.
+        needs: What a named estimator's model needs of its input; the defaults for an estimator of the user.
     """
 
     spec: str
@@ -89,11 +89,11 @@ class Choice:
 
 
 def check_spec(spec: str, task: Task | None) -> None:
-    """Refuses a name that no estimator has, for which no table is needed.
+    """Refuse an unknown estimator name, before any table is read.
 
     Args:
         spec: The name, or ``module:function``.
-        task: What is to be learned, where that is known.
+        task: The task, if it is known.
 
     Raises:
         TrainingError: If there is no estimator of this name, or none for the task.
@@ -105,21 +105,21 @@ def check_spec(spec: str, task: Task | None) -> None:
 
 
 def choose_estimator(spec: str, task: Task, columns: Sequence[Column], expansion: Expansion = "none") -> Choice:
-    """Makes the estimator that a name, or ``module:function``, stands for.
+    """Make the estimator that a name, or ``module:function``, stands for.
 
     Args:
         spec: The name, or ``module:function``.
-        task: What is to be learned.
-        columns: The features that it will be given.
-        expansion: What is made of the numbers; of a named estimator's only.
+        task: The task.
+        columns: The features.
+        expansion: Extra numeric features, for a named estimator only.
 
     Raises:
-        TrainingError: If there is no such estimator, or the function does not give one for the task.
+        TrainingError: If there is no such estimator, or the function does not return one for the task.
     """
     makers = _MAKERS[task]
     if spec in makers:
         make, needs = makers[spec]
-        # What is made of numbers is made of filled ones.
+        # Neither products nor splines take missing values.
         needs = attrs.evolve(needs, filled=needs.filled or expansion != "none")
         return Choice(spec, spec, _make_named(make(), needs, columns, expansion), needs)
     check_spec(spec, task)
@@ -153,7 +153,7 @@ def _choose_own(spec: str, task: Task) -> Choice:
 
 
 def seed_estimator(estimator: Estimator, seed: int) -> None:
-    """Sets every random state that is open, the steps' too, so that a run can be repeated."""
+    """Set every random state that is None, those of steps too, so that a run can be repeated."""
     states = {
         name: seed
         for name, value in estimator.get_params(deep=True).items()

@@ -1,7 +1,4 @@
-"""Estimator + training rows -> how well it does on rows it has not seen, by repeated cross-validation.
-
-It knows nothing of runs or files.
-"""
+"""Repeated cross-validation of an estimator on the training rows."""
 
 import math
 
@@ -21,15 +18,15 @@ FOLDS, REPEATS = 5, 2
 
 @attrs.frozen
 class Folds:
-    """How an estimator did on the folds.
+    """The cross-validation scores of an estimator.
 
     Attributes:
-        mean: Its mean score: accuracy, or R² of a regressor.
-        deviation: The standard deviation of the score over all folds.
-        standard_error: That of the mean. Folds share most of their rows and so are not independent; counted as many as
-            one repetition has, which is the usual estimate (Hastie, Tibshirani, Friedman: The Elements of Statistical
-            Learning, 7.10).
-        fit_s: How long one fit took in the mean, in seconds.
+        mean: Mean score: accuracy, or R² of a regressor.
+        deviation: Standard deviation of the score over all folds.
+        standard_error: Standard error of the mean. Folds share most of their rows and so are not independent; only
+            those of one repetition are counted, which is the usual estimate (Hastie, Tibshirani, Friedman: The
+            Elements of Statistical Learning, 7.10).
+        fit_s: Mean duration of one fit, in seconds.
     """
 
     mean: float
@@ -39,18 +36,18 @@ class Folds:
 
 
 def score_in_folds(estimator: Estimator, dataset: Dataset, rows: tuple[int, ...], seed: int) -> Folds:
-    """Cross-validates, stratified by class, on rows that all differ in their features.
+    """Cross-validate an estimator, stratified by class, on rows without duplicates.
 
     Args:
         estimator: The unfitted estimator; it is cloned for each fold.
         dataset: The table.
-        rows: Positions of the rows to learn from.
+        rows: Positions of the training rows.
         seed: Seed of the folds.
 
     Raises:
         TrainingError: If a class has one row only, or there are too few rows for two folds of two.
     """
-    features, target = _take_different(dataset, rows)
+    features, target = _drop_duplicates(dataset, rows)
     scores = cross_validate(
         estimator,
         features,
@@ -70,23 +67,23 @@ def score_in_folds(estimator: Estimator, dataset: Dataset, rows: tuple[int, ...]
 
 
 def list_folds(dataset: Dataset, rows: tuple[int, ...], seed: int) -> list[tuple[int, ...]]:
-    """Gives the rows that `score_in_folds` learns from, fold by fold.
+    """Return the training rows of each fold of `score_in_folds`.
 
     Args:
         dataset: The table.
-        rows: Positions of the rows to learn from.
+        rows: Positions of the training rows.
         seed: Seed of the folds.
 
     Raises:
-        TrainingError: As `score_in_folds` does.
+        TrainingError: As `score_in_folds`.
     """
-    features, target = _take_different(dataset, rows)
+    features, target = _drop_duplicates(dataset, rows)
     folds = _choose_folds(dataset, target.to_numpy(), seed).split(features, target)
     return [tuple(features.index[learned].tolist()) for learned, _ in folds]
 
 
-def _take_different(dataset: Dataset, rows: tuple[int, ...]) -> tuple[pd.DataFrame, pd.Series]:
-    # A row that repeats another would be known to a fold that it is to test.
+def _drop_duplicates(dataset: Dataset, rows: tuple[int, ...]) -> tuple[pd.DataFrame, pd.Series]:
+    # A duplicate of a training row would leak into the rows that test a fold.
     features = dataset.features.iloc[list(rows)].drop_duplicates()
     return features, dataset.target.loc[features.index]
 

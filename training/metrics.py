@@ -1,7 +1,4 @@
-"""Known targets and a fitted estimator's answers -> Metrics; definitions are scikit-learn's of the same names.
-
-It knows nothing of runs or files.
-"""
+"""Metrics of a fitted estimator, defined as scikit-learn's of the same names."""
 
 import attrs
 import pandas as pd
@@ -21,14 +18,14 @@ from training.estimators import Estimator
 
 @attrs.frozen
 class ClassMetrics:
-    """How one class is answered.
+    """Metrics of one class.
 
     Attributes:
         label: The class, as text.
-        precision: Share of answers with this label that are right (0 to 1).
-        recall: Share of this class's rows that are answered right (0 to 1).
-        f1: Harmonic mean of the two (0 to 1).
-        rows: How many rows are of this class.
+        precision: Share of predictions of this class that are right (0 to 1).
+        recall: Share of this class's rows that are predicted right (0 to 1).
+        f1: Harmonic mean of precision and recall (0 to 1).
+        rows: Number of rows of this class.
     """
 
     label: str
@@ -40,13 +37,13 @@ class ClassMetrics:
 
 @attrs.frozen
 class ClassifierMetrics:
-    """How well a classifier answers a set of rows.
+    """Metrics of a classifier on a set of rows.
 
     Attributes:
-        accuracy: Share of rows answered right (0 to 1).
+        accuracy: Share of rows predicted right (0 to 1).
         log_loss: Mean negative log-likelihood of the true class, in nats.
         classes: One entry a class, in the estimator's order.
-        confusion: Rows are true classes, columns are answers, both in the order of ``classes``.
+        confusion: Confusion matrix: rows are true classes, columns predicted ones, in the order of ``classes``.
     """
 
     accuracy: float
@@ -57,10 +54,10 @@ class ClassifierMetrics:
 
 @attrs.frozen
 class RegressorMetrics:
-    """How well a regressor answers a set of rows.
+    """Metrics of a regressor on a set of rows.
 
     Attributes:
-        r2: Share of the target's variance that is explained (1 at most).
+        r2: R², the share of the target's variance that is explained (at most 1).
         mean_absolute_error: In the target's unit.
         root_mean_squared_error: In the target's unit.
     """
@@ -74,22 +71,22 @@ Metrics = ClassifierMetrics | RegressorMetrics
 
 
 def evaluate(estimator: Estimator, task: Task, features: pd.DataFrame, target: pd.Series) -> Metrics:
-    """Asks a fitted estimator about rows whose targets are known."""
-    answers = estimator.predict(features)
+    """Evaluate a fitted estimator on rows with known targets."""
+    predicted = estimator.predict(features)
     if task == "regression":
         return RegressorMetrics(
-            r2=float(r2_score(target, answers)),
-            mean_absolute_error=float(mean_absolute_error(target, answers)),
-            root_mean_squared_error=float(root_mean_squared_error(target, answers)),
+            r2=float(r2_score(target, predicted)),
+            mean_absolute_error=float(mean_absolute_error(target, predicted)),
+            root_mean_squared_error=float(root_mean_squared_error(target, predicted)),
         )
     labels = list(estimator.classes_)
-    scores = precision_recall_fscore_support(target, answers, labels=labels, zero_division=0.0)
+    scores = precision_recall_fscore_support(target, predicted, labels=labels, zero_division=0.0)
     return ClassifierMetrics(
-        accuracy=float(accuracy_score(target, answers)),
+        accuracy=float(accuracy_score(target, predicted)),
         log_loss=float(log_loss(target, estimator.predict_proba(features), labels=labels)),
         classes=tuple(
             ClassMetrics(str(label), float(precision), float(recall), float(f1), int(rows))
             for label, precision, recall, f1, rows in zip(labels, *scores, strict=True)
         ),
-        confusion=tuple(tuple(row) for row in confusion_matrix(target, answers, labels=labels).tolist()),
+        confusion=tuple(tuple(row) for row in confusion_matrix(target, predicted, labels=labels).tolist()),
     )

@@ -1,26 +1,26 @@
-"""The log of runs in SQLite: Run facts <-> rows of data/database.sqlite.
+"""The log of runs in SQLite: data/database.sqlite.
 
-A run is begun, and later finished or failed, each in a transaction of its own. A trainer holds a lock on its run's
-folder for as long as it lives; the kernel lets go of it however the trainer ends, so a run whose trainer was killed is
-found out and marked as failed. It knows nothing of what a table holds, or of estimators.
+A run is begun, and later finished or failed, each in a transaction of its own. A trainer locks its run's folder for as
+long as it lives, and the kernel frees the lock however the trainer ends. A running run whose folder is not locked was
+abandoned, and is marked as failed by whoever reads it.
 """
 
 import json
-import os
+import math
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 
-from training.columns import Kind
+from server.contract.types import Type
+from server.disk import is_locked, locked
 from training.dataset import Task
 from training.errors import TrainingError
-from training.lock import is_locked, lock
-from training.schema import GATES, transaction
+from training.schema import GATES, reading, transaction
 
 Status = Literal["running", "finished", "failed"]
 
@@ -30,17 +30,17 @@ _ABANDONED = "the trainer ended before it had finished"
 
 
 @attrs.frozen
-class Plan:
-    """What a run sets out to do; all of it is known before it begins.
+class RunConfig:
+    """The configuration of a run, known before it begins.
 
     Attributes:
         dataset: The dataset's name.
         dataset_sha256: SHA-256 (hex) of the rows used.
         target: The column to learn.
-        task: What is to be learned of it.
+        task: Whether classes or numbers are learned.
         columns: The kind of each column, by name.
         rows: How many rows there are.
-        estimator: What was asked for: a name, or ``module:function``.
+        estimator: The estimator as the user named it: a name, or ``module:function``.
         estimator_name: The first part of the model's name.
         parameters: The estimator's parameters.
         seed: Seed of the split.
@@ -53,7 +53,7 @@ class Plan:
     dataset_sha256: str
     target: str
     task: Task
-    columns: dict[str, Kind]
+    columns: dict[str, Type]
     rows: int
     estimator: str
     estimator_name: str
@@ -65,8 +65,8 @@ class Plan:
 
 
 @attrs.frozen
-class Sums:
-    """What binds a run's files to it.
+class ArtifactChecksums:
+    """SHA-256 of a run's files, by which they are known to be its own.
 
     Attributes:
         estimator: SHA-256 (hex) of the estimator's file.
@@ -79,32 +79,20 @@ class Sums:
 
 @attrs.frozen
 class Run:
-    """One training as the log has it; what is not known yet is None.
+    """One training as the log has it. A fact that is not known yet is None.
+
+    From ``dataset`` to ``scikit_learn`` the attributes are those of `RunConfig`.
 
     Attributes:
-        id: Its number; never used twice.
-        started_at: When it began, UTC, ISO 8601.
-        status: Where it stands.
+        id: The run's number; never used twice.
+        started_at: Time of its beginning, UTC, ISO 8601.
+        status: Whether it is running, finished or failed.
         reason: Why it failed.
         model: The model's name, ``<estimator>_<id>``.
-        dataset: The dataset's name.
-        dataset_sha256: SHA-256 (hex) of the rows used.
-        target: The column that was learned.
-        task: What was learned of it.
-        columns: The kind of each column, by name.
-        rows: How many rows there were.
-        estimator: What was asked for: a name, or ``module:function``.
-        parameters: The estimator's parameters.
-        seed: Seed of the split.
-        test_share: Share of the rows held out (0 to 1).
-        python: Version of Python.
-        scikit_learn: Version of scikit-learn.
         estimator_sha256: SHA-256 (hex) of the estimator's file.
-        train_accuracy: Share of training rows answered right (0 to 1); none of a regressor.
-        test_accuracy: Share of held-out rows answered right (0 to 1); none of a regressor.
-        metrics: All metrics, by ``train`` and ``test``.
-        duration_s: How long it took.
-        held_out_sha256: SHA-256 (hex) of the rows held out; none of a run from before it was logged.
+        metrics: All metrics, by ``train`` and ``test``, and by ``folds`` if it was cross-validated.
+        duration_s: How long it took, in seconds.
+        held_out_sha256: SHA-256 (hex) of the rows held out; None for a run from before it was logged.
     """
 
     id: int
@@ -116,7 +104,7 @@ class Run:
     dataset_sha256: str
     target: str
     task: Task
-    columns: dict[str, Kind]
+    columns: dict[str, Type]
     rows: int
     estimator: str
     parameters: dict[str, Any]
@@ -125,14 +113,12 @@ class Run:
     python: str
     scikit_learn: str
     estimator_sha256: str | None
-    train_accuracy: float | None
-    test_accuracy: float | None
     metrics: dict[str, Any] | None
     duration_s: float | None
     held_out_sha256: str | None
 
     def score(self, side: str) -> float | None:
-        """Gives how well it answers the rows of a side, ``train`` or ``test``: its accuracy, or a regressor's R²."""
+        """Return the accuracy, or a regressor's R², on the rows of a side: ``train`` or ``test``."""
         if self.metrics is None:
             return None
         score: float = self.metrics[side][SCORES[self.task]]
@@ -143,72 +129,67 @@ class RunLog:
     """The runs under one data directory."""
 
     def __init__(self, data_dir: Path) -> None:
-        """Names the log; the first run makes it.
+        """Name the log. The first run creates it.
 
         Args:
-            data_dir: Where ``database.sqlite`` and ``runs/`` are.
+            data_dir: The folder of ``database.sqlite`` and ``runs/``.
         """
         self._path = data_dir / "database.sqlite"
         self._folders = data_dir / "runs"
 
     def folder(self, run_id: int) -> Path:
-        """Gives the folder of a run's files."""
+        """Return the folder of a run's files."""
         return self._folders / str(run_id)
 
     @contextmanager
-    def begin(self, plan: Plan) -> Iterator[int]:
-        """Logs a new run as running, and holds its lock for the length of a ``with`` block.
+    def begin(self, config: RunConfig) -> Iterator[int]:
+        """Log a new run as running, and hold its lock for the length of a ``with`` block.
 
         Yields:
             The run's id, which is nobody else's.
         """
-        held = -1
         self._folders.mkdir(parents=True, exist_ok=True)
-        try:
+        with ExitStack() as held:
             with transaction(self._path) as database:
-                run_id = _insert(database, plan)
+                run_id = _insert(database, config)
                 # Locked before the row can be seen: nobody ever finds a living run without its lock.
                 # A trainer killed right here leaves an empty folder and no row; the next one takes both.
-                self.folder(run_id).mkdir(exist_ok=True)
-                held = lock(self.folder(run_id))
+                held.enter_context(locked(self.folder(run_id)))
             yield run_id
-        finally:
-            if held >= 0:
-                os.close(held)
 
-    def finish(self, run_id: int, metrics: dict[str, Any], sums: Sums, duration_s: float) -> None:
-        """Marks a running run as finished.
+    def finish(self, run_id: int, metrics: dict[str, Any], checksums: ArtifactChecksums, duration_s: float) -> None:
+        """Mark a running run as finished.
 
         Args:
             run_id: The run.
             metrics: Its metrics, by ``train`` and ``test``.
-            sums: The SHA-256 of its files.
-            duration_s: How long it took.
+            checksums: The SHA-256 of its files.
+            duration_s: How long it took, in seconds.
 
         Raises:
-            TrainingError: If the run is not running.
+            TrainingError: If the run is not running, or the metrics lack the score of its task.
         """
-        accuracies = (metrics["train"].get("accuracy"), metrics["test"].get("accuracy"))
         with transaction(self._path) as database:
             changed = database.execute(
-                "UPDATE runs SET status = 'finished', estimator_sha256 = ?, held_out_sha256 = ?, train_accuracy = ?,"
-                " test_accuracy = ?, metrics = ?, duration_s = ? WHERE id = ? AND status = 'running'",
-                (sums.estimator, sums.held_out, *accuracies, json.dumps(metrics), duration_s, run_id),
-            )
-            if changed.rowcount != 1:
+                "UPDATE runs SET status = 'finished', estimator_sha256 = ?, held_out_sha256 = ?, metrics = ?,"
+                " duration_s = ? WHERE id = ? AND status = 'running' RETURNING task",
+                (checksums.estimator, checksums.held_out, json.dumps(metrics), duration_s, run_id),
+            ).fetchone()
+            if changed is None:
                 raise TrainingError(f"run {run_id} is not running any more, and cannot be finished")
+            _check_scores(run_id, metrics, SCORES[changed[0]])
 
     def fail(self, run_id: int, reason: str, duration_s: float | None = None) -> None:
-        """Marks a running run as failed."""
+        """Mark a running run as failed."""
         with transaction(self._path) as database:
             _fail(database, run_id, reason, duration_s)
 
     def note_gates(self, run_id: int, gates: Sequence[Mapping[str, Any]]) -> None:
-        """Notes what the gates before publication found.
+        """Log what the gates before publication found.
 
         Args:
             run_id: The run that was to be published.
-            gates: The columns of the table ``gates`` by name, for each of them.
+            gates: For each gate the columns of the table ``gates``, by name.
         """
         facts = {"run_id": run_id, "checked_at": datetime.now(UTC).isoformat(timespec="seconds")}
         with transaction(self._path) as database:
@@ -219,26 +200,29 @@ class RunLog:
             )
 
     def list_gates(self, run_id: int) -> "list[dict[str, Any]]":
-        """Gives what the gates before publication found for a run, the oldest first, by column."""
-        with transaction(self._path) as database:
-            database.execute(GATES)
+        """Return what the gates before publication found for a run, the oldest first, by column."""
+        with reading(self._path) as database:
+            if not database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'gates'").fetchone():
+                return []
             database.row_factory = sqlite3.Row
             found = database.execute("SELECT * FROM gates WHERE run_id = ? ORDER BY rowid", (run_id,))
             return [dict(row) for row in found]
 
     def find(self, run_id: int) -> Run:
-        """Gives one run.
+        """Return one run, after marking it as failed if its trainer is gone.
 
         Raises:
             TrainingError: If there is none of this id.
         """
-        for run in self.list():
-            if run.id == run_id:
-                return run
-        raise TrainingError(f"no run {run_id} in {self._path}; `python -m training runs` lists them")
+        run = self._read(run_id)
+        if run.status == "running" and not is_locked(self.folder(run_id)):
+            # A trainer that finished since has not left it running, and so nothing is changed.
+            self.fail(run_id, _ABANDONED)
+            run = self._read(run_id)
+        return run
 
     def find_finished(self, run_id: int) -> Run:
-        """Gives one run that has left an estimator.
+        """Return one run that has an estimator.
 
         Raises:
             TrainingError: If there is none of this id, or it has not finished; if it failed, with its reason.
@@ -250,7 +234,7 @@ class RunLog:
         return run
 
     def list(self) -> list[Run]:
-        """Gives all runs by id, after marking those as failed whose trainer is gone."""
+        """Return all runs by id, after marking those as failed whose trainer is gone."""
         if not self._path.exists():
             return []
         with transaction(self._path) as database:
@@ -260,24 +244,39 @@ class RunLog:
             database.row_factory = sqlite3.Row
             return [_to_run(row) for row in database.execute("SELECT * FROM runs ORDER BY id")]
 
+    def _read(self, run_id: int) -> Run:
+        if self._path.exists():
+            with reading(self._path) as database:
+                database.row_factory = sqlite3.Row
+                row = database.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
+            if row is not None:
+                return _to_run(row)
+        raise TrainingError(f"no run {run_id} in {self._path}; `python -m training runs` lists them")
 
-def _insert(database: sqlite3.Connection, plan: Plan) -> int:
-    facts = attrs.asdict(plan)
+
+def _insert(database: sqlite3.Connection, config: RunConfig) -> int:
+    facts = attrs.asdict(config)
     name = facts.pop("estimator_name")
     facts |= {
-        "parameters": json.dumps(plan.parameters),
-        "columns": json.dumps(plan.columns),
+        "parameters": json.dumps(config.parameters),
+        "columns": json.dumps(config.columns),
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "status": "running",
         "model": "",
     }
     columns = ", ".join(facts)
     marks = ", ".join("?" * len(facts))
-    cursor = database.execute(f"INSERT INTO runs ({columns}) VALUES ({marks})", tuple(facts.values()))  # noqa: S608  the names are Plan's own
+    cursor = database.execute(f"INSERT INTO runs ({columns}) VALUES ({marks})", tuple(facts.values()))  # noqa: S608  the names are RunConfig's own
     run_id = cursor.lastrowid
     assert run_id is not None  # noqa: S101  sqlite3 gives one after every INSERT
     database.execute("UPDATE runs SET model = ? WHERE id = ?", (f"{name}_{run_id}", run_id))
     return run_id
+
+
+def _check_scores(run_id: int, metrics: Mapping[str, Mapping[str, Any]], score: str) -> None:
+    for side in ("train", "test"):
+        if math.isnan(metrics[side].get(score, math.nan)):
+            raise TrainingError(f"run {run_id} has no {score} on its {side} rows, and cannot be finished")
 
 
 def _fail(database: sqlite3.Connection, run_id: int, reason: str, duration_s: float | None) -> None:

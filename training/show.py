@@ -1,7 +1,6 @@
-"""Runs -> what the log knows of them, as text for a person; it reads no files of theirs."""
+"""Runs of the log as text for people: one in full, or several side by side."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -9,49 +8,64 @@ import pandas as pd
 
 from training.runlog import SCORES, Run
 
-_PARTS = ("parameters", "columns", "metrics")
+_NESTED = ("parameters", "columns", "metrics")
+"""Facts of a run that are shown in parts of their own."""
 _FLOAT = "{:.4f}".format
 _PARAMETER = "parameter "
 _ABREAST = 4
-"""How many runs stand beside each other."""
+"""The number of runs side by side."""
 _WIDTH_CHARS, _LEAST_CHARS, _MOST_CHARS = 120, 12, 40
-"""How wide that many are, and their values; the least where what stands before them is long."""
+"""The width of a comparison, and of its values. The least holds where the names before them are long."""
 
 
 def show(run: Run, gates: Sequence[Mapping[str, Any]]) -> str:
-    """Tells all that is known of one run.
+    """Return all that is known of one run.
 
     Args:
         run: The run.
         gates: What the gates before publication found, by column, each time it was to be published.
     """
-    facts = {name: value for name, value in attrs.asdict(run).items() if name not in _PARTS and value is not None}
+    facts = {name: value for name, value in attrs.asdict(run).items() if name not in _NESTED and value is not None}
     lines = [f"{name.replace('_', ' ')}: {value}" for name, value in facts.items()]
     lines.append(f"columns: {', '.join(f'{name} ({kind})' for name, kind in run.columns.items())}")
-    lines.append(f"parameters: {json.dumps(run.parameters)}")
+    lines += ["parameters:", *_list_parameters(run.parameters)]
     if run.metrics is not None:
-        lines += ["", *_tell_metrics(run.metrics)]
+        lines += ["", *_list_metrics(run.metrics)]
     if gates:
         lines += ["", pd.DataFrame(gates)[["checked_at", "name", "passed", "text"]].to_string(index=False)]
     return "\n".join(lines)
 
 
-def _tell_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> Sequence[str]:
-    """Tells the numbers of each side in a column, and how each class of the held-out rows is answered."""
+def _list_parameters(parameters: Mapping[str, Any]) -> Iterator[str]:
+    """List parameters, one a line; those of a step stand below it, indented."""
+    texts = _plain_parameters(parameters)
+    for name in sorted(texts, key=lambda name: name.split("__")):
+        *steps, own = name.split("__")
+        yield f"{'  ' * len(steps)}  {own}: {texts[name]}"
+
+
+def _plain_parameters(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Return parameters as text on one line, without lists of steps: each step is a parameter of its own beside it."""
+    texts = {name: str(value) for name, value in parameters.items()}
+    return {name: " ".join(text.split()) for name, text in texts.items() if not text.startswith("[('")}
+
+
+def _list_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> Sequence[str]:
+    """List metrics, a column for each side, and those of each class on the held-out rows."""
     numbers = {
         side: {name: value for name, value in of.items() if isinstance(value, float)} for side, of in metrics.items()
     }
-    told = [pd.DataFrame(numbers).to_string(na_rep="", float_format=_FLOAT)]
+    lines = [pd.DataFrame(numbers).to_string(na_rep="", float_format=_FLOAT)]
     if "classes" in metrics["test"]:
         classes = pd.DataFrame(metrics["test"]["classes"])
-        told += ["", classes.to_string(index=False, float_format=_FLOAT)]
-        told.append(f"confusion (rows: true, columns: answered): {metrics['test']['confusion']}")
-    return told
+        lines += ["", classes.to_string(index=False, float_format=_FLOAT)]
+        lines.append(f"confusion matrix (rows: true, columns: predicted): {metrics['test']['confusion']}")
+    return lines
 
 
 def compare(runs: Sequence[Run]) -> str:
-    """Tells what sets runs apart, a column each, some abreast: their scores, and whatever is not the same for all."""
-    table = pd.DataFrame({str(run.id): _comparable(run) for run in runs}).fillna("-")
+    """Return what differs between runs, a column each, some side by side: scores always, other facts if they differ."""
+    table = pd.DataFrame({str(run.id): _list_comparable(run) for run in runs}).fillna("-")
     table = table.loc[_find_differing(table)]
     room = _WIDTH_CHARS - max(len(str(name)) for name in table.index)
     cell_chars = max(_LEAST_CHARS, min(_MOST_CHARS, room // min(len(runs), _ABREAST) - 2))
@@ -60,24 +74,28 @@ def compare(runs: Sequence[Run]) -> str:
     return "\n\n".join(block.to_string() for block in blocks)
 
 
-def _comparable(run: Run) -> dict[str, str]:
+def _list_comparable(run: Run) -> dict[str, str]:
+    """Return what a comparison looks at, as text by name."""
     scores = {f"score {side} ({SCORES[run.task]})": run.score(side) for side in ("train", "test")}
-    names = ("model", "dataset", "target", "rows", "estimator", "seed", "test_share", "status")
-    facts = {name: getattr(run, name) for name in names}
-    facts |= {"dataset SHA-256": f"{run.dataset_sha256[:12]}...", "scikit-learn": run.scikit_learn}
-    # Steps in a list are listed one by one beside it.
-    plain = {name: str(value) for name, value in run.parameters.items() if not str(value).startswith("[('")}
-    facts |= {f"{_PARAMETER}{name}": " ".join(text.split()) for name, text in plain.items()}
     numbers = {**scores, "seconds": run.duration_s}
-    told = {name: "-" if number is None else _FLOAT(number) for name, number in numbers.items()}
-    return told | {name: str(fact) for name, fact in facts.items()}
+    names = ("model", "dataset", "target", "rows", "estimator", "seed", "test_share", "status")
+    return {
+        **{name: "-" if number is None else _FLOAT(number) for name, number in numbers.items()},
+        **{name: str(getattr(run, name)) for name in names},
+        "dataset SHA-256": f"{run.dataset_sha256[:12]}...",
+        "scikit-learn": run.scikit_learn,
+        **{f"{_PARAMETER}{name}": text for name, text in _plain_parameters(run.parameters).items()},
+    }
 
 
 def _find_differing(table: pd.DataFrame) -> list[str]:
-    """Finds the rows to show: of a part that is of one kind in all runs, what its own rows tell; else itself alone."""
+    """Return the rows to show: the model, the scores, and whatever is not the same for all.
+
+    A step of one kind in all runs is shown by its own parameters; of different kinds, as a whole.
+    """
     names = [str(name) for name in table.index]
-    wholes = {name for name in names if any(other.startswith(f"{name}__") for other in names)}
-    mixed = {name for name in wholes if len({text.partition("(")[0] for text in map(str, table.loc[name])}) > 1}
-    hidden = {name for name in names if any(name.startswith(f"{part}__") for part in mixed)} | (wholes - mixed)
-    shown = [name for name in names if name not in hidden and len(set(table.loc[name])) > 1]
-    return [name for name in names if name.startswith("score") or name in {"model", *shown}]
+    steps = {name for name in names if any(other.startswith(f"{name}__") for other in names)}
+    mixed = {name for name in steps if len({text.partition("(")[0] for text in map(str, table.loc[name])}) > 1}
+    hidden = {name for name in names if any(name.startswith(f"{step}__") for step in mixed)} | (steps - mixed)
+    differing = [name for name in names if name not in hidden and len(set(table.loc[name])) > 1]
+    return [name for name in names if name.startswith("score") or name in {"model", *differing}]

@@ -1,4 +1,4 @@
-"""Dataset -> row positions to train on and to hold out, every class on both sides; knows nothing of estimators."""
+"""Train-test split of a dataset, with every class on both sides and duplicates on one."""
 
 import math
 
@@ -12,11 +12,11 @@ from training.errors import TrainingError
 
 @attrs.frozen
 class Split:
-    """Row positions of a dataset, each on one side.
+    """Row positions of a dataset, each on one side of the split.
 
     Attributes:
-        train: Positions to learn from.
-        held_out: Positions to test on.
+        train: Positions of the training rows.
+        held_out: Positions of the held-out rows, for testing.
     """
 
     train: tuple[int, ...]
@@ -24,11 +24,11 @@ class Split:
 
 
 def split_rows(dataset: Dataset, test_share: float, seed: int) -> Split:
-    """Splits a dataset, stratified by class; rows that repeat the features of another go where that one goes.
+    """Split a dataset, stratified by class. Rows with equal features go to the same side.
 
     Args:
         dataset: The table.
-        test_share: Share of the rows to hold out, between 0 and 1; of those that differ, where rows are repeated.
+        test_share: Share of the rows to hold out, between 0 and 1. Rows with equal features count once.
         seed: Seed of the shuffle.
 
     Raises:

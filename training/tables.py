@@ -1,6 +1,7 @@
-"""CSV or SQLite file -> cells, all of them text; whatever the file holds, memory is bounded by what a table may be.
+"""Readers of CSV files and SQLite tables. Every cell is read as text.
 
-It knows nothing of what the cells mean, but for what SQLite says is a boolean.
+Lines and cells have a maximum length, so that memory is bounded for a file that is no table. Types are inferred
+elsewhere, but for columns that SQLite declares booleans.
 """
 
 import csv
@@ -16,16 +17,16 @@ import pandas as pd
 from training.errors import TrainingError
 
 MAX_LINE_CHARS = 1_000_000
-"""No line of a table is longer; one that has no end would fill the memory."""
+"""Maximum length of a line. A file without line ends would fill the memory."""
 _SQLITE_MAGIC = b"SQLite format 3\0"
-"""What an SQLite file begins with (https://www.sqlite.org/fileformat.html, 1.3)."""
+"""The first bytes of an SQLite file (https://www.sqlite.org/fileformat.html, 1.3)."""
 _TRUTHS = {"": "", "0": "false", "1": "true"}
-"""How SQLite, which has no type of its own for them, stores booleans (https://www.sqlite.org/datatype3.html, 2.1)."""
+"""Booleans, as SQLite stores them: it has no type of its own for them (https://www.sqlite.org/datatype3.html, 2.1)."""
 _SEPARATORS = {";": "';'", "\t": "a tab"}
 
 
 def read_cells(source: Path, table: str | None) -> pd.DataFrame:
-    """Reads every cell as text, one that has nothing as an empty one.
+    """Read a table with every cell as text, a cell without content as an empty one.
 
     Args:
         source: A CSV file with a header, or an SQLite file where ``table`` is given.
@@ -43,7 +44,7 @@ def read_cells(source: Path, table: str | None) -> pd.DataFrame:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    """Reads a CSV file; rows longer or shorter than the header are refused, empty lines passed over."""
+    """Read a CSV file. Rows longer or shorter than the header are refused, empty lines skipped."""
     with path.open("rb") as file:
         if file.read(len(_SQLITE_MAGIC)) == _SQLITE_MAGIC:
             raise TrainingError(f"{path}: an SQLite file; name one of its tables with --table")
@@ -80,7 +81,7 @@ def _check_length(path: Path, header: Sequence[str], row: list[str], number: int
 
 
 def find_separator(header: Sequence[str]) -> str:
-    """Says, to end a refusal, what seems to separate a CSV file's columns; nothing where it may well be commas."""
+    """Return a hint, to end an error's text, at a separator that is not a comma; "" if there is none."""
     for character, name in _SEPARATORS.items():
         if any(character in column for column in header):
             return f"; the file seems to be separated by {name}, expected commas"
@@ -117,7 +118,7 @@ def _text_fault(cell: str) -> str | None:
 
 
 def _read_table(path: Path, table: str) -> pd.DataFrame:
-    """Reads an SQLite table or view, NULL as an empty cell, a boolean as such where all of its column are."""
+    """Read an SQLite table or view: NULL as an empty cell, 0 and 1 as booleans if all of a declared column are."""
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
             found = [
@@ -128,7 +129,7 @@ def _read_table(path: Path, table: str) -> pd.DataFrame:
             quoted = table.replace('"', '""')
             rows = database.execute(f'SELECT * FROM "{quoted}"')  # noqa: S608  quoted, and found in the schema
             header = [name for name, *_ in rows.description]
-            # Not by pandas, which makes floats of whole numbers where one is missing.
+            # Not by pandas, which makes floats of integers where one is missing.
             whole = [["" if cell is None else str(cell) for cell in row] for row in rows]
             booleans = _find_booleans(database, quoted)
     except sqlite3.DatabaseError as error:
@@ -143,6 +144,6 @@ def _read_table(path: Path, table: str) -> pd.DataFrame:
 
 
 def _find_booleans(database: sqlite3.Connection, quoted: str) -> set[str]:
-    """Finds the columns that are declared booleans; of a view, those that are a table's."""
+    """Return the columns that are declared booleans; in a view, those that are a table's."""
     columns = database.execute(f'PRAGMA table_xinfo("{quoted}")')
     return {name for _, name, kind, *_ in columns if kind.upper() in {"BOOLEAN", "BOOL"}}

@@ -1,4 +1,4 @@
-"""Dataset + choice of estimator -> a finished Run: the story of one training, from the log's first word to its last."""
+"""One training: split, fit, evaluate, save and log."""
 
 import platform
 import time
@@ -8,35 +8,35 @@ import attrs
 import sklearn
 
 from training.artifacts import save_artifacts
-from training.bins import check_bins
 from training.dataset import Dataset
 from training.errors import TrainingError
 from training.estimators import Choice, seed_estimator
 from training.folds import list_folds, score_in_folds
 from training.metrics import Metrics, evaluate
-from training.runlog import Plan, Run, RunLog
+from training.pipelines import check_bins
+from training.runlog import Run, RunConfig, RunLog
 from training.split import Split, split_rows
 
 
 def train(  # noqa: PLR0913  each says one thing of the run
     dataset: Dataset, choice: Choice, *, seed: int, test_share: float, data_dir: Path, in_folds: bool = False
 ) -> Run:
-    """Trains, evaluates, saves and logs.
+    """Train on a dataset; evaluate, save and log the run.
 
     Args:
         dataset: The table.
         choice: The estimator to fit.
-        seed: Seed of the split, and of every random state that the estimator leaves open.
+        seed: Seed of the split, and of every random state of the estimator that is None.
         test_share: Share of the rows to hold out, between 0 and 1.
-        data_dir: Where the log and the runs' files are.
+        data_dir: Folder of the run log and of the runs' files.
         in_folds: Whether to cross-validate too, on the training rows.
 
     Returns:
         The finished run.
 
     Raises:
-        TrainingError: If the table cannot be split, or not be learned from by this estimator (no run is logged), or the
-            estimator fails (a failed run is).
+        TrainingError: If the table cannot be split or does not suit the estimator: no run is logged. If the estimator
+            fails: a failed run is logged.
     """
     split = split_rows(dataset, test_share, seed)
     for rows in (split.train, *(list_folds(dataset, split.train, seed) if in_folds else ())):
@@ -44,15 +44,15 @@ def train(  # noqa: PLR0913  each says one thing of the run
     seed_estimator(choice.estimator, seed)
     log = RunLog(data_dir)
     start = time.perf_counter()
-    with log.begin(_plan(dataset, choice, seed, test_share)) as run_id:
+    with log.begin(_configure(dataset, choice, seed, test_share)) as run_id:
         try:
             folds = score_in_folds(choice.estimator, dataset, split.train, seed) if in_folds else None
             metrics = {side: attrs.asdict(of) for side, of in _fit(dataset, choice, split).items()}
             if folds is not None:
                 metrics["folds"] = attrs.asdict(folds)
-            sums = save_artifacts(log.folder(run_id), choice.estimator, dataset, split.held_out)
+            checksums = save_artifacts(log.folder(run_id), choice.estimator, dataset, split.held_out)
             duration_s = time.perf_counter() - start
-            log.finish(run_id, metrics, sums, duration_s)
+            log.finish(run_id, metrics, checksums, duration_s)
         except BaseException as error:
             log.fail(run_id, f"{type(error).__name__}: {error}", time.perf_counter() - start)
             if not isinstance(error, Exception):
@@ -61,8 +61,8 @@ def train(  # noqa: PLR0913  each says one thing of the run
     return log.find(run_id)
 
 
-def _plan(dataset: Dataset, choice: Choice, seed: int, test_share: float) -> Plan:
-    return Plan(
+def _configure(dataset: Dataset, choice: Choice, seed: int, test_share: float) -> RunConfig:
+    return RunConfig(
         dataset=dataset.name,
         dataset_sha256=dataset.sha256(),
         target=str(dataset.target.name),
@@ -80,7 +80,7 @@ def _plan(dataset: Dataset, choice: Choice, seed: int, test_share: float) -> Pla
 
 
 def _plain(value: object) -> object:
-    """Gives a parameter as JSON can hold it; what is no plain value is told as scikit-learn prints it."""
+    """Return a parameter as JSON can hold it: a value that is not plain as the text that scikit-learn prints."""
     return value if isinstance(value, str | int | float | bool | None) else repr(value)
 
 

@@ -1,4 +1,4 @@
-"""Makes `python -m convert.bundle` a command."""
+"""Entry point of `python -m convert.bundle`."""
 
 import sys
 

@@ -1,124 +1,123 @@
-"""The command `python -m convert.bundle`: keys, signatures, and one file that carries an image or models to a host.
+"""The commands of `python -m convert.bundle`: keys, signatures, and one file that carries an image or models to a host.
 
-What only makes keys, signatures and bundles is imported where it is needed: a host that loads has the server's own
-dependencies and no more.
+What makes keys, signatures and bundles is imported in the function that needs it. A host that loads bundles needs the
+server's own dependencies only.
 """
 
-import argparse
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from convert.bundle.installing import install_image, install_versions
-from convert.bundle.opening import open_bundle
-from convert.errors import BundleError
-from convert.places import add_models_dir
-from server.errors import CorollaError
-from server.models.trust import read_trusted_keys
+import click
 
-REFUSED = 1
+from convert.bundle.podman import install_image
+from server.bundle.install import install_versions
+from server.bundle.opening import open_bundle
+from server.errors import BundleError
+from server.models.trust import TrustedKeys, read_trusted_keys
+from training.command import FILE, models_dir_option, run_command
+
+_key_option = click.option("--key", metavar="KEY", type=FILE, required=True, help="The private key's file.")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Does what one of its words says.
+    """Run a command.
 
     Returns:
-        The exit code: 0, or 1 where a key, a version or a bundle is refused; argparse exits with 2 for wrong arguments.
+        The exit code: 0, 1 if a key, a version or a bundle is refused, 2 for wrong arguments.
     """
-    options = _make_parser().parse_args(arguments)
-    try:
-        options.do(options)
-    except (BundleError, CorollaError, ValueError, OSError) as error:
-        print(f"refused: {error}", file=sys.stderr)
-        return REFUSED
-    return 0
+    return run_command(_bundle, arguments, "python -m convert.bundle")
 
 
-def _keygen(options: argparse.Namespace) -> None:
+@click.group()
+def _bundle() -> None:
+    """Carry an image, or models, to a host without a network: signed, in one file."""
+
+
+@_bundle.command("keygen")
+@click.argument("key", metavar="KEY", type=FILE, help="The private key's file. KEY.pub is written beside it.")
+def _keygen(key: Path) -> None:
+    """Make a pair of keys: KEY and KEY.pub.
+
+    They are Ed25519 keys: KEY signs, and every host gets KEY.pub to verify with.
+    """
     from convert.bundle.keys import make_keys  # noqa: PLC0415  as the module's docstring says
 
-    public = make_keys(options.key)
-    print(
-        f"wrote {options.key}, to sign with: whoever has it is trusted; and {public}, for every host", file=sys.stderr
-    )
+    public = make_keys(key)
+    print(f"wrote {key}, to sign with: whoever has it is trusted; and {public}, for every host", file=sys.stderr)
 
 
-def _sign(options: argparse.Namespace) -> None:
+@_bundle.command("sbom")
+@click.argument("image", metavar="IMAGE", help="The image's name in podman's store.")
+def _sbom(image: str) -> None:
+    """Print an image's bill of materials (CycloneDX)."""
+    from convert.bundle.shipping import list_materials  # noqa: PLC0415  as above
+
+    print(list_materials(image).decode(), end="")
+
+
+@_bundle.command("sign")
+@_key_option
+@models_dir_option
+def _sign(key: Path, models_dir: Path) -> None:
+    """Sign the newest version of every model."""
     from convert.bundle.keys import read_signing_key  # noqa: PLC0415  as above
     from convert.bundle.signing import sign_newest  # noqa: PLC0415  as above
 
-    for version, is_new in sign_newest(options.models_dir, read_signing_key(options.key)).items():
+    for version, is_new in sign_newest(models_dir, read_signing_key(key)).items():
         print(f"{version} {'is signed now' if is_new else 'was signed before'}", file=sys.stderr)
 
 
-def _write(options: argparse.Namespace) -> None:
+@_bundle.command("write")
+@click.argument("bundle", metavar="FILE", type=FILE, help="The bundle to write.")
+@click.option("--image", metavar="IMAGE", help="Pack this image of podman's store instead of the models.")
+@_key_option
+@models_dir_option
+def _write(bundle: Path, image: str | None, key: Path, models_dir: Path) -> None:
+    """Sign the newest versions and pack them.
+
+    Signs as `sign` does, packs the versions, or an image, into FILE and prints its path.
+    """
     from convert.bundle.keys import read_signing_key  # noqa: PLC0415  as above
     from convert.bundle.shipping import ship_image, ship_models  # noqa: PLC0415  as above
 
-    key = read_signing_key(options.key)
-    if options.image:
-        ship_image(options.bundle, options.image, key)
+    signing_key = read_signing_key(key)
+    if image:
+        ship_image(bundle, image, signing_key)
     else:
-        ship_models(options.bundle, options.models_dir, key)
-    print(options.bundle)
+        ship_models(bundle, models_dir, signing_key)
+    print(bundle)
 
 
-def _sbom(options: argparse.Namespace) -> None:
-    from convert.bundle.shipping import list_materials  # noqa: PLC0415  as above
+@_bundle.command("load")
+@click.argument("bundle", metavar="FILE", type=FILE, help="The bundle to read.")
+@click.option(
+    "--trusted-keys",
+    metavar="PATH",
+    required=True,
+    envvar="COROLLA_TRUSTED_KEYS",
+    show_envvar=True,
+    help="A PEM file, or a folder of them, with the public keys whose signatures are accepted.",
+)
+@click.option("--tag", metavar="NAME", help="A further name for the image that is loaded.")
+@models_dir_option
+def _load(bundle: Path, trusted_keys: str, tag: str | None, models_dir: Path) -> None:
+    """Verify a bundle and install what it brings.
 
-    print(list_materials(options.image).decode(), end="")
-
-
-def _load(options: argparse.Namespace) -> None:
-    trusted = read_trusted_keys(options.trusted_keys)
-    with open_bundle(options.bundle, trusted) as bundle:
-        if bundle.sums.has_image:
-            image = install_image(bundle, options.tag)
+    An image is loaded into podman's store. Models are published as versions, all of them or none.
+    """
+    with open_bundle(bundle, _read_keys(trusted_keys)) as opened:
+        if opened.sums.has_image:
+            image = install_image(opened, tag)
             print(f"{image} is loaded", file=sys.stderr)
             return
-        published = install_versions(bundle, options.models_dir)
-        for version in bundle.sums.versions:
+        published = install_versions(opened, models_dir)
+        for version in opened.sums.versions:
             print(f"{version} {'is published' if version in published else 'was there already'}", file=sys.stderr)
 
 
-def _make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m convert.bundle",
-        description="Carry an image, or models, to a host without a network: signed, in one file.",
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    keygen = commands.add_parser("keygen", help="make a pair of keys: KEY and KEY.pub")
-    keygen.add_argument("key", metavar="KEY", type=Path, help="the private key's file")
-    keygen.set_defaults(do=_keygen)
-    sbom = commands.add_parser("sbom", help="print an image's bill of materials")
-    sbom.add_argument("image", metavar="IMAGE", help="its name in podman's store")
-    sbom.set_defaults(do=_sbom)
-    sign = commands.add_parser("sign", help="sign the newest version of every model")
-    _add_signing(sign, _sign)
-    write = commands.add_parser("write", help="sign the same versions, and pack them")
-    write.add_argument("bundle", metavar="FILE", type=Path, help="the bundle")
-    write.add_argument("--image", help="pack this image of podman's instead")
-    _add_signing(write, _write)
-    _add_loading(commands.add_parser("load", help="verify a bundle, and publish what it brings"))
-    return parser
-
-
-def _add_signing(command: argparse.ArgumentParser, do: Callable[[argparse.Namespace], None]) -> None:
-    command.add_argument("--key", type=Path, required=True, help="the private key's file")
-    add_models_dir(command)
-    command.set_defaults(do=do)
-
-
-def _add_loading(load: argparse.ArgumentParser) -> None:
-    keys = os.environ.get("COROLLA_TRUSTED_KEYS")
-    load.add_argument("bundle", metavar="FILE", type=Path, help="the bundle")
-    load.add_argument(
-        "--trusted-keys",
-        default=keys,
-        required=not keys,
-        help="a PEM file or folder of public keys (variable: COROLLA_TRUSTED_KEYS)",
-    )
-    load.add_argument("--tag", help="one more name for the image that is loaded")
-    add_models_dir(load)
-    load.set_defaults(do=_load)
+def _read_keys(path: str) -> TrustedKeys:
+    try:
+        return read_trusted_keys(path)
+    except ValueError as error:
+        raise BundleError(str(error)) from error

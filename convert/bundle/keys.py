@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from convert.errors import BundleError
+from server.errors import BundleError
 from server.models.trust import TrustedKeys
 
 

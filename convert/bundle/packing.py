@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from convert.bundle.archive import CHUNK_BYTES, END, Member
 from convert.bundle.keys import SigningKey
-from convert.bundle.sums import SUMS_FILE, SUMS_SIGNED_FILE, Sums
-from convert.errors import BundleError
-from training.durable import sync_folder
+from server.bundle.archive import CHUNK_BYTES, END, Member
+from server.bundle.checksums import SUMS_FILE, SUMS_SIGNED_FILE, Sums
+from server.disk import sync_folder
+from server.errors import BundleError
 
 
 def write_bundle(path: Path, files: Mapping[str, Path], key: SigningKey) -> None:

@@ -9,7 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
-from convert.errors import BundleError
+from server.bundle.checksums import IMAGE_FILE
+from server.bundle.install import pass_over
+from server.bundle.opening import Bundle
+from server.errors import BundleError
 
 _LOADED = re.compile(r"^Loaded image(?:\(s\))?: (\S+)$", re.MULTILINE)
 
@@ -91,3 +94,23 @@ def _podman(*arguments: str, stdin: Path = Path(os.devnull)) -> str:
     if ended.returncode != 0:
         raise BundleError(f"podman {arguments[0]} ended with {ended.returncode}")
     return ended.stdout.decode()
+
+
+def install_image(bundle: Bundle, tag: str | None) -> str:
+    """Loads the image of a bundle, and gives it one more name where one is asked for.
+
+    Returns:
+        Its name.
+
+    Raises:
+        BundleError: If podman cannot, or the bundle was changed since it was verified.
+    """
+    image = ""
+    for name, content in bundle.members():
+        if name == IMAGE_FILE:
+            image = load_image(content)
+        else:
+            pass_over(content)
+    if tag:
+        tag_image(image, tag)
+    return tag or image

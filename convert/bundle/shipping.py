@@ -10,7 +10,7 @@ from convert.bundle.packing import write_bundle
 from convert.bundle.podman import run_in_image, save_image
 from convert.bundle.sbom import describe_image, describe_versions
 from convert.bundle.signing import sign_newest
-from convert.bundle.sums import IMAGE_FILE, SBOM_FILE, VersionKey, member_name
+from server.bundle.checksums import IMAGE_FILE, SBOM_FILE, VersionKey, member_name
 from server.models.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, SIGNED_FILE, read_package
 
 LOCK = Path(__file__).parents[2] / "server" / "requirements.lock"

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 from convert.bundle.keys import SigningKey
-from convert.bundle.sums import VersionKey
-from convert.errors import BundleError
-from convert.staging import STAGING, locked
+from server.bundle.checksums import VersionKey
+from server.disk import STAGING, locked, sync_folder, write_file
+from server.errors import BundleError
 from server.models.catalog import load_model
 from server.models.repository import MANIFEST_FILE, SIGNED_FILE, list_versions
-from training.durable import sync_folder, write_file
 
 
 def sign_newest(models_dir: Path, key: SigningKey) -> dict[VersionKey, bool]:

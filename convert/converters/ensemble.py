@@ -1,8 +1,8 @@
-"""Trees -> the attributes of one TreeEnsembleRegressor node and the table of what their leaves say.
+"""Builds one TreeEnsembleRegressor node of several trees, and the table of their leaf values.
 
-The node does not add anything up: each tree is a target of its own and answers the place of its leaf in the table.
-onnxruntime adds the trees of one target in an order that depends on threads and rows, and in its input's precision; a
-place it can only pass on. What the leaves say is looked up and added in float64 by later nodes, in the trees' order.
+The node adds nothing: each tree is a target of its own, and its output is the index of its leaf's value in the table.
+onnxruntime adds the trees of one target in its input's precision, in an order that depends on threads and rows; an
+index it only passes on. Later nodes look the leaf values up and add them in float64, in the order of the trees.
 """
 
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ from onnx import numpy_helper
 from convert.converters.tree import Tree
 from convert.errors import ConvertError
 
-MAX_PLACES = 2**24
-"""Whole numbers up to this are float32 numbers (IEEE 754), which is what the node answers in."""
+MAX_LEAF_VALUES = 2**24
+"""Integers up to this are exact in float32 (IEEE 754), the type of the node's output."""
 
 Precision = type[np.float32] | type[np.float64]
 
 
 @attrs.frozen(eq=False)
 class Ensemble:
-    """Trees in the terms of ONNX.
+    """Trees as ONNX represents them.
 
     Attributes:
-        attributes: Those of a TreeEnsembleRegressor of ai.onnx.ml 3.
-        table: float64 of shape ``(places, outputs)``: all that leaves say, each once.
+        attributes: The attributes of a TreeEnsembleRegressor of ai.onnx.ml 3.
+        table: The distinct leaf values, float64 of shape ``(values, outputs)``.
     """
 
     attributes: dict[str, Any]
@@ -36,19 +36,19 @@ class Ensemble:
 
 
 def build_ensemble(trees: Sequence[Tree], precision: Precision) -> Ensemble:
-    """Builds the node's attributes for an input of a precision.
+    """Builds the node's attributes and the table.
 
     Args:
         trees: Trees of the same number of outputs.
-        precision: In which the node compares: that of its input.
+        precision: The type of the node's input, in which it compares.
 
     Raises:
-        ConvertError: If an equality asks for what the precision has not, or leaves say too much to number.
+        ConvertError: If the value of an equality is not exact in the precision, or there are too many leaf values.
     """
-    said = np.vstack([tree.value[tree.is_leaf] for tree in trees])
-    table, places = np.unique(said, axis=0, return_inverse=True)
-    if len(table) > MAX_PLACES:
-        raise ConvertError(f"expected at most {MAX_PLACES} different leaves, got {len(table)}")
+    values = np.vstack([tree.value[tree.is_leaf] for tree in trees])
+    table, indices = np.unique(values, axis=0, return_inverse=True)
+    if len(table) > MAX_LEAF_VALUES:
+        raise ConvertError(f"expected at most {MAX_LEAF_VALUES} different leaves, got {len(table)}")
     blocks = [_nodes(tree, number, precision) for number, tree in enumerate(trees)]
     nodes = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
     leaves = nodes["nodes_modes"] == "LEAF"
@@ -56,7 +56,7 @@ def build_ensemble(trees: Sequence[Tree], precision: Precision) -> Ensemble:
         "target_nodeids": nodes["nodes_nodeids"][leaves],
         "target_treeids": nodes["nodes_treeids"][leaves],
         "target_ids": nodes["nodes_treeids"][leaves],
-        "target_weights_as_tensor": places.ravel().astype(precision),
+        "target_weights_as_tensor": indices.ravel().astype(precision),
     }
     attributes = {name: _attribute(name, values) for name, values in (nodes | targets).items()}
     return Ensemble(attributes={"n_targets": len(trees), **attributes}, table=table)
@@ -77,17 +77,17 @@ def _nodes(tree: Tree, number: int, precision: Precision) -> dict[str, npt.NDArr
 
 
 def _thresholds(tree: Tree, precision: Precision) -> npt.NDArray[Any]:
-    """Gives each threshold in a precision, so that its numbers answer as they would answer the float64 threshold.
+    """Returns each threshold in a precision, such that ``x <= threshold`` is the same for every x of that precision.
 
-    The largest float32 that is no greater than the threshold parts the float32 numbers where the threshold does.
+    For float32 that is the largest float32 that is not greater than the float64 threshold.
     """
-    asked = np.where(tree.is_leaf, 0.0, tree.threshold)
+    thresholds = np.where(tree.is_leaf, 0.0, tree.threshold)
     with np.errstate(over="ignore"):  # a threshold beyond float32 becomes infinite, and the step down makes it finite
-        nearest = asked.astype(precision)
-    if (unlike := tree.equality & (nearest != asked)).any():
-        at = int(unlike.argmax())
-        raise ConvertError(f"category {asked[at]} of column {tree.column[at]} is no {precision.__name__}")
-    return np.where(nearest > asked, np.nextafter(nearest, precision(-np.inf)), nearest)
+        nearest = thresholds.astype(precision)
+    if (inexact := tree.equality & (nearest != thresholds)).any():
+        at = int(inexact.argmax())
+        raise ConvertError(f"category {thresholds[at]} of column {tree.column[at]} is no {precision.__name__}")
+    return np.where(nearest > thresholds, np.nextafter(nearest, precision(-np.inf)), nearest)
 
 
 def _attribute(name: str, values: npt.NDArray[Any]) -> Any:

@@ -1,9 +1,9 @@
-"""GradientBoostingClassifier and -Regressor -> nodes.
+"""Converts GradientBoostingClassifier and GradientBoostingRegressor.
 
-scikit-learn casts a row to float32, and adds ``learning_rate * value`` of each leaf to what its ``init`` says
-(``sklearn/ensemble/_gradient_boosting.pyx``, ``predict_stages``). Of two classes the second is the label where the raw
-score is zero or more (``sklearn/ensemble/_gb.py``, ``predict``). The products are rounded before they are added, as
-scikit-learn's wheels for x86-64 do; a compiler that fuses the two may part from this by the last bit of a score.
+scikit-learn casts a row to float32, and adds ``learning_rate * value`` of each leaf to the answer of its ``init``
+(``sklearn/ensemble/_gradient_boosting.pyx``, ``predict_stages``). With two classes the label is the second if the raw
+score is zero or more (``sklearn/ensemble/_gb.py``, ``predict``). Products are rounded before they are added, as in
+scikit-learn's wheels for x86-64; a build with fused multiply-add may differ in the last bit of a score.
 """
 
 from typing import Any
@@ -15,8 +15,10 @@ from skl2onnx.common._topology import Operator, Scope
 from sklearn._loss.link import IdentityLink
 from sklearn.base import is_classifier
 from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
 
 from convert.converters.boosting import Boosted, write_classifier, write_regressor
+from convert.converters.converter import classifier, regressor
 from convert.converters.nodes import Graph
 from convert.converters.tree import Tree, read_tree
 from convert.errors import ConvertError
@@ -28,7 +30,7 @@ def read_boosted(estimator: Any) -> Boosted:
     """Reads a fitted estimator.
 
     Raises:
-        ConvertError: If its ``init`` does not say the same of every row.
+        ConvertError: If the answer of its ``init`` is not the same for every row.
     """
     if not _is_constant(estimator.init_):
         raise ConvertError(
@@ -38,21 +40,21 @@ def read_boosted(estimator: Any) -> Boosted:
     any_row = np.zeros((1, estimator.n_features_in_), dtype=np.float32)
     return Boosted(
         stages=tuple(tuple(_scaled(estimator, each) for each in stage) for stage in estimator.estimators_),
-        baseline=estimator._raw_predict_init(any_row)[0],  # noqa: SLF001 (no public call says it before the stages)
+        baseline=estimator._raw_predict_init(any_row)[0],  # noqa: SLF001 (no public call returns it without the stages)
         precision=np.float32,
         link=estimator._loss.link if is_classifier(estimator) else IdentityLink(),  # noqa: SLF001 (as above)
         refuses_infinite=True,
     )
 
 
-def convert_classifier(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
-    """Writes a classifier: its label and the probabilities of all classes."""
+def _convert_classifier(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
+    """Writes the label and the probabilities of all classes."""
     boosted = read_boosted(operator.raw_operator)
     write_classifier(Graph(scope, container), operator, boosted, last_of_equals=len(boosted.baseline) == 1)
 
 
-def convert_regressor(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
-    """Writes a regressor: one number a row."""
+def _convert_regressor(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
+    """Writes one number per row."""
     write_regressor(Graph(scope, container), operator, read_boosted(operator.raw_operator))
 
 
@@ -65,3 +67,9 @@ def _is_constant(init: Any) -> bool:
 def _scaled(estimator: Any, fitted: Any) -> Tree:
     tree = read_tree(fitted.tree_)
     return attrs.evolve(tree, value=estimator.learning_rate * tree.value)
+
+
+CONVERTERS = {
+    GradientBoostingClassifier: classifier(_convert_classifier, raw_scores=True),
+    GradientBoostingRegressor: regressor(_convert_regressor),
+}

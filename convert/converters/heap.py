@@ -1,9 +1,9 @@
-"""Rows equally far as the k-th neighbour -> those of them that scikit-learn keeps.
+"""Breaks ties between rows as far as the k-th neighbour as scikit-learn does, by repeating its heap.
 
-`heap_push` of sklearn/utils/_heap.pyx keeps the k least distances of a scan over all rows in a max-heap. It lets
-a row in where it is nearer than the root, which then leaves. Where several rows are equally far, and farthest, it
-follows from the heap's history which of them is the root. So the history is repeated, in a loop over rows, for
-those queries alone whose k-th neighbour and the next are equally far and where the choice can change an answer.
+`heap_push` of sklearn/utils/_heap.pyx keeps the k smallest distances of a scan over all rows in a max-heap. A row that
+is nearer than the root replaces it. If several rows are equally far, and farthest, the heap's history decides which of
+them is the root. So a loop over rows repeats that history. It runs only for queries whose k-th neighbour and the next
+one are equally far, and only if the choice can change an answer.
 """
 
 import math
@@ -21,8 +21,8 @@ class Search:
     """A search for the nearest of the known rows.
 
     Attributes:
-        squares: Name of the distances to all known rows, squared, shape ``(n, known)``.
-        count: How many neighbours are asked for, less than there are known rows.
+        squares: Name of the squared distances to all known rows, shape ``(n, known)``.
+        count: The number of neighbours, less than the number of known rows.
         targets: The known rows' targets, shape ``(known,)``.
     """
 
@@ -35,7 +35,7 @@ class Search:
 class _Heap:
     """A max-heap for each query.
 
-    The heap's slots are followed by as many of minus infinity, so that no slot lacks children.
+    The heap's slots are followed by as many slots of minus infinity, so that every slot has children.
 
     Attributes:
         distances: Name of the distances, shape ``(m, 2 k + 1)``.
@@ -47,16 +47,16 @@ class _Heap:
 
 
 def break_ties(graph: Graph, search: Search, nearest: str, rows: str) -> tuple[str, str]:
-    """Chooses among rows equally far as scikit-learn's scan over all rows does.
+    """Writes the choice between equally far rows that scikit-learn's scan over all rows makes.
 
     Args:
-        graph: Where to write.
-        search: What is searched.
-        nearest: The least distances, squared, and the one after, ascending, shape ``(n, count + 1)``.
-        rows: Their positions.
+        graph: The graph to write to.
+        search: The search.
+        nearest: The smallest squared distances and the next one, ascending, shape ``(n, count + 1)``.
+        rows: The rows' positions.
 
     Returns:
-        Distances, squared and ascending, and positions of the neighbours, both ``(n, count)``.
+        Names of the squared distances, ascending, and of the positions of the neighbours, both ``(n, count)``.
     """
     split = graph.constant([search.count, 1])
     kept, after = graph.nodes("Split", nearest, split, outputs=2, axis=1)
@@ -67,7 +67,7 @@ def break_ties(graph: Graph, search: Search, nearest: str, rows: str) -> tuple[s
         "If",
         _is_any(graph, tied),
         then_branch=_branch(*_choose_again(graph.body(), search, tied, last, first)),
-        else_branch=_branch(*_leave(graph.body(), first)),
+        else_branch=_branch(*_keep(graph.body(), first)),
     )
     return kept, chosen
 
@@ -78,7 +78,7 @@ def _is_any(graph: Graph, conditions: str) -> str:
 
 
 def _choose_again(graph: Graph, search: Search, tied: str, last: str, first: str) -> tuple[Graph, str]:
-    """Scans for the queries whose equally far rows have not all one target, and leaves the others' rows."""
+    """Scans for the queries whose equally far rows differ in their targets, and keeps the rows of all others."""
     targets, axis = graph.constant(search.targets[np.newaxis]), graph.constant([1])
     equally_far = graph.node("Equal", search.squares, last)
     least = graph.node("ReduceMin", graph.node("Where", equally_far, targets, graph.constant(math.inf)), axis)
@@ -90,7 +90,7 @@ def _choose_again(graph: Graph, search: Search, tied: str, last: str, first: str
 
 
 def _scan(graph: Graph, search: Search) -> str:
-    """Pushes rows, the first first, and gives the positions of those that stay, the nearest first."""
+    """Pushes rows in order, and returns the positions of those that stay, the nearest first."""
     count = search.count
     queries = graph.node("Slice", graph.node("Shape", search.squares), graph.constant([0]), graph.constant([1]))
     shape = graph.node("Concat", queries, graph.constant([1]), axis=0)
@@ -111,10 +111,10 @@ def _scan(graph: Graph, search: Search) -> str:
 
 
 def _choose_candidates(graph: Graph, search: Search) -> str:
-    """Gives the positions of the rows that may enter a heap, ascending.
+    """Writes the positions of the rows that may enter a heap, ascending.
 
-    After the first rows, none does that is not nearer than the k-th of these. With sqrt(k known) first rows about as
-    many others are left, where the rows are in no order.
+    After the first rows only a row that is nearer than the k-th of these may. With sqrt(k known) first rows about as
+    many others remain, if the rows are in random order.
     """
     squares, count, known = search.squares, search.count, len(search.targets)
     first = min(known, count + math.isqrt(count * known))
@@ -130,7 +130,7 @@ def _choose_candidates(graph: Graph, search: Search) -> str:
 
 
 def _make_body(outer: Graph, search: Search, candidates: str) -> GraphProto:
-    """Makes the loop's body: where a row is nearer than any query's root, the heaps of these queries take it in."""
+    """Returns the loop's body: a row enters the heaps of the queries whose root is farther."""
     graph = outer.body()
     turn, going, distances, rows = (outer.name(stem) for stem in ("turn", "going", "distances", "rows"))
     heap = _Heap(distances, rows)
@@ -143,7 +143,7 @@ def _make_body(outer: Graph, search: Search, candidates: str) -> GraphProto:
         _is_any(graph, enters),
         outputs=2,
         then_branch=_branch(*_push(graph.body(), heap, _Heap(distance, row), enters, search.count)),
-        else_branch=_branch(*_leave(graph.body(), heap.distances, heap.rows)),
+        else_branch=_branch(*_keep(graph.body(), heap.distances, heap.rows)),
     )
     inputs = [
         helper.make_tensor_value_info(turn, TensorProto.INT64, []),
@@ -152,15 +152,16 @@ def _make_body(outer: Graph, search: Search, candidates: str) -> GraphProto:
         helper.make_tensor_value_info(rows, TensorProto.INT64, None),
     ]
     onward = helper.make_tensor_value_info(graph.node("Identity", going), TensorProto.BOOL, [])
-    return helper.make_graph(graph.written(), "scan", inputs, [onward, *_tell(*kept)])
+    return helper.make_graph(graph.written(), "scan", inputs, [onward, *_describe(*kept)])
 
 
-def _leave(graph: Graph, *values: str) -> tuple[Graph, *tuple[str, ...]]:
+def _keep(graph: Graph, *values: str) -> tuple[Graph, *tuple[str, ...]]:
+    """Writes values unchanged, as a branch that changes nothing must."""
     return graph, *(graph.node("Identity", value) for value in values)
 
 
 def _push(graph: Graph, heap: _Heap, entry: _Heap, enters: str, count: int) -> tuple[Graph, str, str]:
-    """Puts a row in the root's place and lets it sink below every farther one."""
+    """Replaces the root by a row, and sifts it down below every farther row."""
     slot = graph.node("Mul", graph.node("Cast", enters, to=TensorProto.INT64), graph.constant([[0]]))
     entry = _Heap(entry.distances, graph.node("Add", slot, entry.rows))
     heap, sinking = _put(graph, heap, slot, enters, entry), enters
@@ -179,7 +180,7 @@ def _push(graph: Graph, heap: _Heap, entry: _Heap, enters: str, count: int) -> t
 
 
 def _put(graph: Graph, heap: _Heap, slot: str, where: str, entry: _Heap) -> _Heap:
-    """Puts an entry for each query into a slot of its heap, where it is to be put."""
+    """Writes an entry to a slot of each query's heap, for the queries that `where` selects."""
     kept = [
         graph.node(
             "ScatterElements",
@@ -194,11 +195,11 @@ def _put(graph: Graph, heap: _Heap, slot: str, where: str, entry: _Heap) -> _Hea
 
 
 def _branch(graph: Graph, *values: str) -> GraphProto:
-    """Makes a branch that gives these values: positions, or distances and positions."""
-    return helper.make_graph(graph.written(), "branch", [], _tell(*values))
+    """Returns a branch with these outputs: positions, or distances and positions."""
+    return helper.make_graph(graph.written(), "branch", [], _describe(*values))
 
 
-def _tell(*values: str) -> list[ValueInfoProto]:
+def _describe(*values: str) -> list[ValueInfoProto]:
     elements = (TensorProto.DOUBLE, TensorProto.INT64)[-len(values) :]
     return [
         helper.make_tensor_value_info(value, element, None) for value, element in zip(values, elements, strict=True)

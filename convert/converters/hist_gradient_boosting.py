@@ -1,9 +1,10 @@
-"""HistGradientBoostingClassifier and -Regressor -> nodes, with missing values and categories.
+"""Converts HistGradientBoostingClassifier and HistGradientBoostingRegressor, with missing values and categories.
 
-scikit-learn compares a row with thresholds in float64, and adds the leaves' values, which have the learning rate in
-them, to a baseline (``sklearn/ensemble/_hist_gradient_boosting``, ``_predictor.pyx`` and ``gradient_boosting.py``). A
-branch on categories sends some of those it knows left and the others right; a category it does not know goes the way
-of NaN. So a branch asks after those that go the other way, one by one: everything else goes where NaN goes.
+scikit-learn compares a row with thresholds in float64. It adds the leaf values, which include the learning rate, to a
+baseline (``sklearn/ensemble/_hist_gradient_boosting``, ``_predictor.pyx`` and ``gradient_boosting.py``).
+
+A categorical branch sends some known categories left and the others right; an unknown one goes where NaN goes. It is
+converted to a chain of equality tests for the categories that do not go where NaN goes; all else goes there.
 """
 
 from collections.abc import Mapping
@@ -14,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from skl2onnx.common._container import ModelComponentContainer
 from skl2onnx.common._topology import Operator, Scope
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from convert.converters.boosting import Boosted, write_classifier, write_regressor
+from convert.converters.converter import classifier, regressor
 from convert.converters.leaves import takes_float32
 from convert.converters.nodes import Graph
 from convert.converters.tree import LEAF, Tree
@@ -26,9 +29,9 @@ def read_boosted(estimator: Any) -> Boosted:
     """Reads a fitted estimator; thresholds are in the units of its input.
 
     Raises:
-        ConvertError: If it has categories that are no numbers.
+        ConvertError: If it has categories that are not numbers.
     """
-    # Nothing public tells of the trees.
+    # No public attribute holds the trees.
     columns, categories = _columns(estimator), _categories(estimator)
     stages = estimator._predictors  # noqa: SLF001
     return Boosted(
@@ -40,37 +43,37 @@ def read_boosted(estimator: Any) -> Boosted:
     )
 
 
-def convert_classifier(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
-    """Writes a classifier: its label and the probabilities of all classes."""
+def _convert_classifier(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
+    """Writes the label and the probabilities of all classes."""
     write_classifier(Graph(scope, container), operator, _for_input(operator))
 
 
-def convert_regressor(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
-    """Writes a regressor: one number a row."""
+def _convert_regressor(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
+    """Writes one number per row."""
     write_regressor(Graph(scope, container), operator, _for_input(operator))
 
 
 def _for_input(operator: Operator) -> Boosted:
-    """Reads the estimator to compare float32 input as it is, which answers as it would in float64 and is quicker."""
+    """Reads the estimator; float32 input is compared as float32, which is faster and has the same result."""
     boosted = read_boosted(operator.raw_operator)
     return attrs.evolve(boosted, precision=np.float32) if takes_float32(operator) else boosted
 
 
 def _columns(estimator: Any) -> npt.NDArray[np.int64]:
-    """Gives the input's column for each of those that the trees know; categories come first among these."""
+    """Returns the input's column for each column of the trees, in which categories come first."""
     if estimator.is_categorical_ is None:
         return np.arange(estimator.n_features_in_)
     return np.argsort(~estimator.is_categorical_, kind="stable")
 
 
 def _categories(estimator: Any) -> Mapping[int, npt.NDArray[np.float64]]:
-    """Gives the known categories of each column that has any, by the number that the trees have for the column."""
+    """Returns the known categories of each categorical column, by the trees' index of the column."""
     if estimator.is_categorical_ is None:
         return {}
-    known = estimator._preprocessor.named_transformers_["encoder"].categories_  # noqa: SLF001 (nothing public has them)
+    known = estimator._preprocessor.named_transformers_["encoder"].categories_  # noqa: SLF001 (no public attribute holds them)
     if texts := [values.tolist()[:3] for values in known if values.dtype.kind not in "biuf"]:
         raise ConvertError(f"expected categories that are numbers, got {texts[0]}")
-    return {place: values[~np.isnan(values)] for place, values in enumerate(np.asarray(each, float) for each in known)}
+    return {index: values[~np.isnan(values)] for index, values in enumerate(np.asarray(each, float) for each in known)}
 
 
 def _read_predictor(
@@ -89,22 +92,24 @@ def _read_predictor(
     )
     for node in np.flatnonzero(nodes["is_categorical"].astype(np.bool_) & ~leaf).tolist():
         known = categories[int(nodes["feature_idx"][node])]
-        goes_left = _members(predictor.raw_left_cat_bitsets[nodes["bitset_idx"][node]], len(known))
-        tree = _ask_one_by_one(tree, node, known[goes_left], known[~goes_left])
+        goes_left = _in_bitset(predictor.raw_left_cat_bitsets[nodes["bitset_idx"][node]], len(known))
+        tree = _chain_equalities(tree, node, known[goes_left], known[~goes_left])
     return tree
 
 
-def _members(bitset: npt.NDArray[np.uint32], count: int) -> npt.NDArray[np.bool_]:
-    """Says of the first numbers whether they are in a set; its words hold 32 each, the lowest in the lowest bit."""
+def _in_bitset(bitset: npt.NDArray[np.uint32], count: int) -> npt.NDArray[np.bool_]:
+    """Returns whether each of the numbers below `count` is in a bitset of 32-bit words, lowest bit first."""
     number = np.arange(count)
     return (bitset[number // 32] >> (number % 32).astype(np.uint32) & 1).astype(np.bool_)
 
 
-def _ask_one_by_one(tree: Tree, node: int, go_left: npt.NDArray[np.float64], go_right: npt.NDArray[np.float64]) -> Tree:
-    """Has a branch, and new ones behind it, ask after each category that does not go where NaN goes."""
+def _chain_equalities(
+    tree: Tree, node: int, go_left: npt.NDArray[np.float64], go_right: npt.NDArray[np.float64]
+) -> Tree:
+    """Replaces a categorical branch by a chain of branches, one per category that does not go where NaN goes."""
     left, right = tree.yes[node], tree.no[node]
-    asked, yes, otherwise = (go_right, right, left) if tree.missing_yes[node] else (go_left, left, right)
-    added = len(tree.column) + np.arange(len(asked) - 1)
+    tested, yes, otherwise = (go_right, right, left) if tree.missing_yes[node] else (go_left, left, right)
+    added = len(tree.column) + np.arange(len(tested) - 1)
     chain, count = np.array([node, *added]), len(added)
     grown = Tree(
         column=np.append(tree.column, np.full(count, tree.column[node])),
@@ -115,6 +120,12 @@ def _ask_one_by_one(tree: Tree, node: int, go_left: npt.NDArray[np.float64], go_
         missing_yes=np.append(tree.missing_yes, np.zeros(count, dtype=np.bool_)),
         value=np.append(tree.value, np.zeros((count, 1)), axis=0),
     )
-    grown.threshold[chain], grown.yes[chain], grown.no[chain] = asked, yes, [*added, otherwise]
+    grown.threshold[chain], grown.yes[chain], grown.no[chain] = tested, yes, [*added, otherwise]
     grown.equality[node], grown.missing_yes[node] = True, False
     return grown
+
+
+CONVERTERS = {
+    HistGradientBoostingClassifier: classifier(_convert_classifier, raw_scores=True),
+    HistGradientBoostingRegressor: regressor(_convert_regressor),
+}

@@ -1,18 +1,13 @@
-"""Numbers with gaps -> numbers: a missing one becomes its column's statistic, in double as in single precision."""
+"""Converts SimpleImputer for numbers, in float32 and float64: a missing value becomes its column's statistic."""
 
 import numpy as np
 from onnx import TensorProto
-from skl2onnx import update_registered_converter
 from skl2onnx.common._container import ModelComponentContainer
 from skl2onnx.common._topology import Operator, Scope
 from sklearn.impute import SimpleImputer
 
+from convert.converters.converter import Converter
 from convert.converters.nodes import Graph, declare_numbers, number_element, read_doubles
-
-
-def register_converters() -> None:
-    """Makes skl2onnx compile `SimpleImputer` by this file."""
-    update_registered_converter(SimpleImputer, "SklearnImputer", _declare, _convert)
 
 
 def _declare(operator: Operator) -> None:
@@ -20,10 +15,10 @@ def _declare(operator: Operator) -> None:
 
 
 def _convert(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
-    """Fills the gaps; columns that had no value in training are left out, as are their statistics.
+    """Replaces missing values, and drops columns that had no value in training.
 
     Raises:
-        NotImplementedError: If a gap is anything but NaN.
+        NotImplementedError: If missing values are not NaN.
     """
     estimator = operator.raw_operator
     if estimator.missing_values is not None and not np.isnan(estimator.missing_values):
@@ -35,6 +30,9 @@ def _convert(scope: Scope, operator: Operator, container: ModelComponentContaine
     kept = np.flatnonzero(~np.isnan(estimator.statistics_.astype(float)))
     columns = [graph.node("Gather", filled, graph.constant(kept), axis=1)]
     if estimator.add_indicator:
-        shown = graph.node("Gather", missing, graph.constant(estimator.indicator_.features_), axis=1)
-        columns.append(graph.node("Cast", shown, to=TensorProto.DOUBLE))
-    graph.give(graph.node("Concat", *columns, axis=1), operator.outputs[0].full_name, number_element(operator))
+        indicators = graph.node("Gather", missing, graph.constant(estimator.indicator_.features_), axis=1)
+        columns.append(graph.node("Cast", indicators, to=TensorProto.DOUBLE))
+    graph.output(graph.node("Concat", *columns, axis=1), operator.outputs[0].full_name, number_element(operator))
+
+
+CONVERTERS = {SimpleImputer: Converter(_declare, _convert)}

@@ -1,6 +1,7 @@
-"""Whole-number labels of a compiled model -> the same in 64 bits: skl2onnx keeps those of many classifiers in 32.
+"""Widens integer labels of a compiled model to 64 bits.
 
-A label beyond that would come out as another number. The constant is made wide, and what reads it takes either width.
+skl2onnx stores those of many classifiers in 32 bits, so that a larger label becomes another number. The constant is
+replaced; the nodes that read it take either type.
 """
 
 from typing import Any
@@ -11,11 +12,11 @@ from onnx import ModelProto, TensorProto, numpy_helper
 
 
 def widen_labels(model: ModelProto, labels: npt.NDArray[Any]) -> None:
-    """Writes whole-number labels anew where they do not fit into 32 bits.
+    """Replaces the constant of integer labels by one of 64 bits if they do not fit into 32.
 
     Args:
-        model: The compiled model, which is changed.
-        labels: The estimator's classes, in their order.
+        model: The compiled model, which is modified.
+        labels: The estimator's classes, in order.
     """
     if labels.dtype.kind not in "iu":
         return

@@ -1,4 +1,4 @@
-"""Trees -> nodes that find the leaves of each row and add up what these say; knows nothing of estimators' families."""
+"""Writes the nodes that every family of trees shares: leaf values of each row, their sum, and the outputs."""
 
 import numpy as np
 from onnx import TensorProto
@@ -6,47 +6,47 @@ from skl2onnx.common._topology import Operator
 from skl2onnx.common.data_types import FloatTensorType
 
 from convert.converters.ensemble import Precision, build_ensemble
-from convert.converters.nodes import Graph, give_label, number_element
+from convert.converters.nodes import Graph, number_element, write_label
 from convert.converters.tree import Tree
 
 _ELEMENTS = {np.float32: TensorProto.FLOAT, np.float64: TensorProto.DOUBLE}
 
 
 def takes_float32(operator: Operator) -> bool:
-    """Says whether an operator's input is float32."""
+    """Returns whether an operator's input is float32."""
     return isinstance(operator.inputs[0].type, FloatTensorType)
 
 
-def ask_leaves(graph: Graph, operator: Operator, trees: tuple[Tree, ...], precision: Precision) -> str:
-    """Writes what each tree's leaf says of each row: float64 of shape ``(trees, rows, outputs)``.
+def gather_leaves(graph: Graph, operator: Operator, trees: tuple[Tree, ...], precision: Precision) -> str:
+    """Writes the leaf value of each row in each tree: float64 of shape ``(trees, rows, outputs)``.
 
     Args:
-        graph: Where to write.
-        operator: What is converted; its input is the rows.
+        graph: The graph to write to.
+        operator: The operator that is converted; its input is the rows.
         trees: The trees.
-        precision: In which scikit-learn compares; the input is cast to it as scikit-learn casts it.
+        precision: The type in which scikit-learn compares; the input is cast to it, as scikit-learn casts it.
     """
     ensemble = build_ensemble(trees, precision)
     rows = _cast(graph, operator, precision)
-    places = graph.node("TreeEnsembleRegressor", rows, domain="ai.onnx.ml", **ensemble.attributes)
-    by_tree = graph.node("Transpose", graph.node("Cast", places, to=TensorProto.INT32), perm=[1, 0])
+    indices = graph.node("TreeEnsembleRegressor", rows, domain="ai.onnx.ml", **ensemble.attributes)
+    by_tree = graph.node("Transpose", graph.node("Cast", indices, to=TensorProto.INT32), perm=[1, 0])
     return graph.node("Gather", graph.constant(ensemble.table), by_tree, axis=0)
 
 
-def add_up(graph: Graph, leaves: str) -> str:
-    """Writes the sum over the first axis, one after the other, as onnxruntime reduces an outermost axis."""
+def sum_trees(graph: Graph, leaves: str) -> str:
+    """Writes the sum over the first axis. onnxruntime adds along an outermost axis in order, as scikit-learn does."""
     return graph.node("ReduceSum", leaves, graph.constant([0]), keepdims=0)
 
 
-def withhold_infinite(graph: Graph, operator: Operator, numbers: str) -> str:
-    """Writes NaN for the rows that scikit-learn refuses, as they have a value that float32 has not.
+def mask_infinite(graph: Graph, operator: Operator, numbers: str) -> str:
+    """Writes NaN for rows with a value beyond float32, which scikit-learn refuses.
 
-    A request has none. What a step before the trees makes of one may: a scaler, or a product.
+    A request has no such value. A step before the trees, such as a scaler or a product, may make one.
 
     Args:
-        graph: Where to write.
-        operator: What is converted; its input is the rows.
-        numbers: What is said of them, shape ``(rows, outputs)``.
+        graph: The graph to write to.
+        operator: The operator that is converted; its input is the rows.
+        numbers: The rows' answers, shape ``(rows, outputs)``.
     """
     if operator.inputs[0].is_root:
         return numbers
@@ -55,22 +55,22 @@ def withhold_infinite(graph: Graph, operator: Operator, numbers: str) -> str:
     return graph.node("Where", graph.node("Cast", found, to=TensorProto.BOOL), graph.constant(np.nan), numbers)
 
 
-def give_winner(graph: Graph, operator: Operator, scores: str, *, last_of_equals: bool = False) -> None:
-    """Writes the label output: the class of the greatest score, shape ``(rows,)``.
+def write_argmax_label(graph: Graph, operator: Operator, scores: str, *, last_of_equals: bool = False) -> None:
+    """Writes the label output: the class of the largest score, shape ``(rows,)``.
 
     Args:
-        graph: Where to write.
-        operator: What is converted.
+        graph: The graph to write to.
+        operator: The operator that is converted.
         scores: float64 of shape ``(rows, classes)``.
-        last_of_equals: Whether the last of equal scores wins, and not the first as in ``numpy.argmax``.
+        last_of_equals: True if the last of equal scores wins; otherwise the first does, as in ``numpy.argmax``.
     """
-    winner = graph.node("ArgMax", scores, axis=1, keepdims=0, select_last_index=int(last_of_equals))
-    give_label(graph, winner, operator.raw_operator.classes_, operator.outputs[0].full_name)
+    index = graph.node("ArgMax", scores, axis=1, keepdims=0, select_last_index=int(last_of_equals))
+    write_label(graph, index, operator.raw_operator.classes_, operator.outputs[0].full_name)
 
 
-def give_numbers(graph: Graph, operator: Operator, numbers: str) -> None:
-    """Writes the last output of float64 numbers, cast to the element of the operator's input."""
-    graph.give(numbers, operator.outputs[-1].full_name, number_element(operator))
+def write_numbers(graph: Graph, operator: Operator, numbers: str) -> None:
+    """Writes the last output: float64 numbers, cast to the type of the operator's input."""
+    graph.output(numbers, operator.outputs[-1].full_name, number_element(operator))
 
 
 def _cast(graph: Graph, operator: Operator, precision: Precision) -> str:

@@ -1,85 +1,64 @@
-"""k nearest neighbours -> distances, the k least and their vote, in double, to the last bit and the last tie.
+"""Converts k nearest neighbours in float64: distances, the k smallest and their vote, exact in all ties but one.
 
 Distances. scikit-learn's trees add (x_j - y_j)^2 feature by feature in double (`euclidean_rdist` of
-sklearn/metrics/_dist_metrics.pxd). A sum in another order rounds otherwise, and two neighbours that are equally far
-by one order are not by the other. So the features are added here one by one, in theirs.
+sklearn/metrics/_dist_metrics.pxd). A sum in another order is rounded differently, and may break or make a tie. So the
+features are added one by one in the same order.
 
-Ties. Which of the rows that are equally far as the k-th are neighbours follows from the order of the rows alone where
-all of them are in one leaf, as with `algorithm="kd_tree"` and a `leaf_size` of at least as many rows; `heap.py` tells
-how. With other parameters the order in which a tree is walked decides, or the rounding of a matrix product: the
-answers are then the same but for such ties.
+Ties for the k-th place. If all rows are in one leaf, the order of the rows decides, in the way that `heap.py`
+describes. That is so with `algorithm="kd_tree"` and a `leaf_size` of at least the number of rows. With other
+parameters the order in which the tree is walked decides, or the rounding of a matrix product; answers may then differ
+in such ties.
 
-One tie remains. With `weights="distance"` and eight neighbours or more, numpy adds weights in lanes, so that where
-neighbours of several classes are equally far their order, which an unstable sort leaves to chance, rounds the sums of
-two classes that are equal in real numbers.
+The remaining tie. With `weights="distance"` and eight or more neighbours, numpy adds weights in lanes. If neighbours of
+several classes are equally far, an unstable sort decides their order, and so the rounding of sums that are equal in
+real numbers.
 """
 
 import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto
-from skl2onnx import update_registered_converter
 from skl2onnx.common._container import ModelComponentContainer
 from skl2onnx.common._topology import Operator, Scope
-from skl2onnx.common.shape_calculator import (
-    calculate_linear_classifier_output_shapes,
-    calculate_linear_regressor_output_shapes,
-)
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
+from convert.converters.converter import classifier, regressor
 from convert.converters.heap import Search, break_ties
-from convert.converters.nodes import Graph, add_in_order, give_label, number_element, read_doubles
+from convert.converters.nodes import Graph, add_in_order, number_element, read_doubles, write_label
 
 Array = npt.NDArray[np.float64]
 EUCLIDEAN = ("euclidean", "l2")
 
 
-def register_converters() -> None:
-    """Makes skl2onnx compile k nearest neighbours by this file."""
-    update_registered_converter(
-        KNeighborsClassifier,
-        "SklearnKNeighborsClassifier",
-        calculate_linear_classifier_output_shapes,
-        _convert_classifier,
-        options={"zipmap": [True, False, "columns"], "nocl": [True, False], "output_class_labels": [False, True]},
-    )
-    update_registered_converter(
-        KNeighborsRegressor,
-        "SklearnKNeighborsRegressor",
-        calculate_linear_regressor_output_shapes,
-        _convert_regressor,
-    )
-
-
 def _convert_classifier(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
-    """Counts the neighbours of each class, or adds their weights; the first class of the most has the vote."""
+    """Writes the shares of the classes, by count or by weight, and the first class of the largest share."""
     estimator = operator.raw_operator
     graph = Graph(scope, container)
     distances, neighbours = _find_neighbours(graph, operator)
-    memberships = graph.constant(np.eye(len(estimator.classes_))[estimator._y])  # noqa: SLF001  it has no other name
+    memberships = graph.constant(np.eye(len(estimator.classes_))[estimator._y])  # noqa: SLF001  no public attribute holds it
     votes = _weigh(graph, operator, graph.node("Gather", memberships, neighbours), distances)
     axis = graph.constant([1])
-    give_label(
+    write_label(
         graph, graph.node("ArgMax", votes, axis=1, keepdims=0), estimator.classes_, operator.outputs[0].full_name
     )
     shares = graph.node("Div", votes, graph.node("ReduceSum", votes, axis))
-    graph.give(shares, operator.outputs[1].full_name, number_element(operator))
+    graph.output(shares, operator.outputs[1].full_name, number_element(operator))
 
 
 def _convert_regressor(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
-    """Takes the mean of the neighbours' targets, weighted or not."""
+    """Writes the mean of the neighbours' targets, weighted or not."""
     estimator = operator.raw_operator
     graph = Graph(scope, container)
     distances, neighbours = _find_neighbours(graph, operator)
     targets = _read_targets(estimator)
-    # Beside each target is a one, whose sum is what to divide by.
+    # Beside each target is a one; the sum of the ones is the divisor.
     known = graph.constant(np.column_stack([targets, np.ones_like(targets)]))
     sums = _weigh(graph, operator, graph.node("Gather", known, neighbours), distances)
     total, weight = graph.nodes("Split", sums, graph.constant([1, 1]), outputs=2, axis=1)
-    graph.give(graph.node("Div", total, weight), operator.outputs[0].full_name, number_element(operator))
+    graph.output(graph.node("Div", total, weight), operator.outputs[0].full_name, number_element(operator))
 
 
 def _find_neighbours(graph: Graph, operator: Operator) -> tuple[str, str]:
-    """Gives the distances of the neighbours, squared, the nearest first, and their positions; both ``(n, k)``."""
+    """Writes the squared distances of the neighbours, the nearest first, and their positions; both ``(n, k)``."""
     estimator = operator.raw_operator
     if estimator.effective_metric_ not in EUCLIDEAN:
         raise NotImplementedError(f"expected a Euclidean metric, got {estimator.effective_metric_!r}")
@@ -93,7 +72,7 @@ def _find_neighbours(graph: Graph, operator: Operator) -> tuple[str, str]:
 
 
 def _read_targets(estimator: KNeighborsClassifier | KNeighborsRegressor) -> Array:
-    """Gives the known rows' targets, of a classifier the positions of their classes; shape ``(known,)``."""
+    """Returns the known rows' targets, for a classifier the indices of their classes; shape ``(known,)``."""
     return np.asarray(estimator._y, dtype=float).reshape(-1)  # noqa: SLF001  as above
 
 
@@ -108,7 +87,7 @@ def _square_distances(graph: Graph, values: str, known: Array) -> str:
 
 
 def _weigh(graph: Graph, operator: Operator, values: str, squares: str) -> str:
-    """Adds the neighbours' values, shape ``(n, k, m)``, weighted by the inverse of their distances or by one."""
+    """Writes the sum of the neighbours' values, shape ``(n, k, m)``, weighted by inverse distance or uniformly."""
     weights = operator.raw_operator.weights
     if weights == "uniform" or weights is None:
         return graph.node("ReduceSum", values, graph.constant([1]), keepdims=0)
@@ -121,7 +100,7 @@ def _weigh(graph: Graph, operator: Operator, values: str, squares: str) -> str:
 
 
 def _inverse(graph: Graph, squares: str) -> str:
-    """Gives 1 / distance; where a row is among the known ones, these alone count, as one each."""
+    """Writes 1 / distance; if neighbours are at distance 0, their weight is 1 and that of all others is 0."""
     distances = graph.node("Sqrt", squares)
     zero = graph.node("Equal", distances, graph.constant(0.0))
     same = graph.node("Cast", zero, to=TensorProto.DOUBLE)
@@ -130,7 +109,7 @@ def _inverse(graph: Graph, squares: str) -> str:
 
 
 def _add_as_numpy(graph: Graph, terms: list[str]) -> str:
-    """Adds in the order of numpy's pairwise sum: one by one below 8, in 8 lanes up to 128, in two halves above."""
+    """Adds in the order of numpy's pairwise sum: in order below 8 terms, in 8 lanes up to 128, in halves above."""
     lanes, block = 8, 128
     if len(terms) < lanes:
         return add_in_order(graph, terms)
@@ -142,3 +121,9 @@ def _add_as_numpy(graph: Graph, terms: list[str]) -> str:
     while len(sums) > 1:
         sums = [graph.node("Add", *pair) for pair in zip(sums[::2], sums[1::2], strict=True)]
     return add_in_order(graph, [*sums, *terms[whole:]])
+
+
+CONVERTERS = {
+    KNeighborsClassifier: classifier(_convert_classifier),
+    KNeighborsRegressor: regressor(_convert_regressor),
+}

@@ -1,4 +1,4 @@
-"""What a converter writes with: operator names and arrays -> nodes of an ONNX graph; knows nothing of estimators."""
+"""Writes nodes and constants of an ONNX graph, the building blocks of all converters."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,21 +14,21 @@ from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, guess_
 from convert.errors import ConvertError
 
 _DTYPES = {"f": np.float64, "i": np.int64, "b": np.bool_, "U": np.object_}
-"""What an array of a kind is written as: every constant is as wide as there is."""
+"""The type in which an array of each kind is written: the widest."""
 
 ML_VERSION = 3
-"""Of the operators of ai.onnx.ml; skl2onnx takes none above, and would choose the newest."""
+"""Version of the ai.onnx.ml operators. skl2onnx supports none above, and would choose the newest."""
 
 
 @attrs.frozen(eq=False)
 class Graph:
-    """Nodes in the making; every value has a name of its own.
+    """A graph being written; each value gets a unique name.
 
     Attributes:
-        scope: Where names come from.
-        container: What takes the constants, and the nodes of the outermost graph.
+        scope: The source of unique names.
+        container: Takes the constants, and the nodes of the outermost graph.
         inner: The nodes of a loop's body or a branch; None in the outermost graph.
-        constants: Names of the outermost graph's constants, each of which is there once.
+        constants: The names of the outermost graph's constants, so that equal constants are stored once.
     """
 
     scope: Scope
@@ -37,7 +37,7 @@ class Graph:
     constants: dict[tuple[str, tuple[int, ...], bytes], str] = attrs.field(factory=dict)
 
     def constant(self, values: Any) -> str:
-        """Adds an array: double for any number with a point, int64 for whole ones, bool or text."""
+        """Adds an array as float64, int64, bool or text, and returns its name."""
         array = np.asarray(values)
         wide: npt.NDArray[Any] = array.astype(_DTYPES[array.dtype.kind])
         if self.inner is not None:
@@ -49,12 +49,12 @@ class Graph:
         return self.constants[key]
 
     def node(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        """Adds a node with one output."""
+        """Adds a node with one output, and returns the output's name."""
         (output,) = self.nodes(operator, *inputs, outputs=1, domain=domain, **attributes)
         return output
 
     def nodes(self, operator: str, *inputs: str, outputs: int, domain: str = "", **attributes: Any) -> list[str]:
-        """Adds a node with several outputs."""
+        """Adds a node with several outputs, and returns their names."""
         names = [self.name(operator.lower()) for _ in range(outputs)]
         if self.inner is None:
             version = ML_VERSION if domain else None
@@ -63,29 +63,29 @@ class Graph:
             self.inner.append(helper.make_node(operator, list(inputs), names, domain=domain, **attributes))
         return names
 
-    def give(self, value: str, output: str, element: int | None = None) -> None:
-        """Ends in one of the converter's outputs, cast to an element where one is named."""
+    def output(self, value: str, output: str, element: int | None = None) -> None:
+        """Writes a value to one of the operator's outputs, cast to an element type if one is given."""
         if element is None:
             self.container.add_node("Identity", [value], [output])
         else:
             self.container.add_node("Cast", [value], [output], to=element)
 
     def name(self, stem: str) -> str:
-        """Makes a name that no other value has."""
+        """Returns a name that no other value has."""
         unique: str = self.scope.get_unique_variable_name(stem)
         return unique
 
     def body(self) -> "Graph":
-        """Begins a loop's body or a branch, which sees the values of this graph."""
+        """Returns a graph for a loop's body or a branch; it may use the values of this graph."""
         return attrs.evolve(self, inner=[])
 
     def written(self) -> list[NodeProto]:
-        """Gives the nodes of a loop's body or a branch."""
+        """Returns the nodes of a loop's body or a branch."""
         return self.inner or []
 
 
 def read_doubles(graph: Graph, operator: Operator) -> str:
-    """Puts an operator's inputs side by side as doubles: the elements in which scikit-learn computes."""
+    """Concatenates an operator's inputs as float64, the type in which scikit-learn computes."""
     columns = [
         variable.full_name
         if isinstance(variable.type, DoubleTensorType)
@@ -96,51 +96,57 @@ def read_doubles(graph: Graph, operator: Operator) -> str:
 
 
 def number_element(operator: Operator) -> int:
-    """Gives the element of an operator's numeric outputs: double where its input is, float otherwise."""
+    """Returns the element type of an operator's numeric outputs: double if its input is double, float otherwise."""
     double: int = TensorProto.DOUBLE
     return double if guess_proto_type(operator.inputs[0].type) == double else TensorProto.FLOAT
 
 
 def add_in_order(graph: Graph, terms: Sequence[str]) -> str:
-    """Adds terms from the first to the last, so that the roundings are those of a loop over them."""
+    """Adds terms from the first to the last, so that the sum is rounded as that of a loop."""
     total, *others = terms
     for term in others:
         total = graph.node("Add", total, term)
     return total
 
 
-def give_label(graph: Graph, position: str, classes: npt.NDArray[Any], output: str) -> None:
-    """Turns class positions, shape ``(n,)``, into labels, text or int64.
+def write_label(graph: Graph, position: str, classes: npt.NDArray[Any], output: str) -> None:
+    """Writes the label output: labels as text or int64, from class indices of shape ``(n,)``.
 
     Raises:
-        ConvertError: If the classes are neither whole numbers, truth values nor text.
+        ConvertError: If the classes are neither integers, booleans nor text.
     """
     if classes.dtype.kind in "biu":
         labels = classes.astype(np.int64)
     elif all(isinstance(label, str) for label in classes.tolist()):
         labels = classes.astype(str)
     else:
-        raise ConvertError(f"expected labels of whole numbers, truth values or text, got {classes.tolist()[:3]}")
-    graph.give(graph.node("Gather", graph.constant(labels), position), output)
+        raise ConvertError(f"expected labels of integers, booleans or text, got {classes.tolist()[:3]}")
+    graph.output(graph.node("Gather", graph.constant(labels), position), output)
 
 
 def declare_numbers(operator: Operator, width: int) -> None:
-    """Declares a step's output: numbers of the width of its inputs, shape ``(n, width)``."""
+    """Declares a transformer's output: numbers of the type of its inputs, shape ``(n, width)``."""
     rows = operator.inputs[0].get_first_dimension()
     tensor = DoubleTensorType if number_element(operator) == TensorProto.DOUBLE else FloatTensorType
     operator.outputs[0].type = tensor([rows, width])
 
 
 def count_edges(graph: Graph, values: str, edges: npt.NDArray[np.float64]) -> str:
-    """Counts for each value, shape ``(n, features)``, the edges of its feature that it is not below."""
+    """Counts, for each value of shape ``(n, features)``, the edges of its feature that are at most the value."""
     reached = graph.node("GreaterOrEqual", graph.node("Unsqueeze", values, graph.constant([2])), graph.constant(edges))
     counted = graph.node("Cast", reached, to=TensorProto.INT64)
     return graph.node("ReduceSum", counted, graph.constant([2]), keepdims=0)
 
 
-def show_codes(graph: Graph, codes: str, shown: Sequence[Sequence[int]]) -> str:
-    """Makes a column of 0 and 1, as doubles, of each code that is to be shown of each feature."""
-    features = [feature for feature, of_feature in enumerate(shown) for _ in of_feature]
+def one_hot(graph: Graph, codes: str, encoded: Sequence[Sequence[int]]) -> str:
+    """One-hot encodes codes of shape ``(n, features)`` as float64.
+
+    Args:
+        graph: The graph to write to.
+        codes: The name of the codes.
+        encoded: For each feature the codes that get a column.
+    """
+    features = [feature for feature, of_feature in enumerate(encoded) for _ in of_feature]
     of_columns = graph.node("Gather", codes, graph.constant(features), axis=1)
-    is_code = graph.node("Equal", of_columns, graph.constant([code for of_feature in shown for code in of_feature]))
+    is_code = graph.node("Equal", of_columns, graph.constant([code for of_feature in encoded for code in of_feature]))
     return graph.node("Cast", is_code, to=TensorProto.DOUBLE)

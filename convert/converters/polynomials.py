@@ -1,19 +1,14 @@
-"""Numbers -> their products, each from one of a degree below: the roundings are those of scikit-learn."""
+"""Converts PolynomialFeatures. Each product is made from one of a degree below, which rounds as scikit-learn does."""
 
 import itertools
 from collections.abc import Iterator
 
-from skl2onnx import update_registered_converter
 from skl2onnx.common._container import ModelComponentContainer
 from skl2onnx.common._topology import Operator, Scope
 from sklearn.preprocessing import PolynomialFeatures
 
+from convert.converters.converter import Converter
 from convert.converters.nodes import Graph, declare_numbers, number_element, read_doubles
-
-
-def register_converters() -> None:
-    """Makes skl2onnx compile `PolynomialFeatures` by this file."""
-    update_registered_converter(PolynomialFeatures, "SklearnPolynomialFeatures", _declare, _convert)
 
 
 def _declare(operator: Operator) -> None:
@@ -21,7 +16,7 @@ def _declare(operator: Operator) -> None:
 
 
 def _convert(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
-    """Multiplies degree by degree: a combination's first feature by the product of its others."""
+    """Multiplies degree by degree: the first feature of a combination by the product of the others."""
     estimator = operator.raw_operator
     graph = Graph(scope, container)
     values = read_doubles(graph, operator)
@@ -30,18 +25,21 @@ def _convert(scope: Scope, operator: Operator, container: ModelComponentContaine
     columns = [values] if least == 1 else []
     for degree in range(2, estimator._max_degree + 1):  # noqa: SLF001  as above
         combinations = list(_combine(estimator, degree))
-        place = {combination: position for position, combination in enumerate(lower)}
+        index_of = {combination: index for index, combination in enumerate(lower)}
         firsts = graph.node("Gather", values, graph.constant([combination[0] for combination in combinations]), axis=1)
-        others = graph.constant([place[combination[1:]] for combination in combinations])
+        others = graph.constant([index_of[combination[1:]] for combination in combinations])
         products, lower = graph.node("Mul", firsts, graph.node("Gather", products, others, axis=1)), combinations
         if degree >= least:
             columns.append(products)
     output = graph.node("Concat", *columns, axis=1)
     if estimator.include_bias:
         output = graph.node("Pad", output, graph.constant([0, 1, 0, 0]), graph.constant(1.0))
-    graph.give(output, operator.outputs[0].full_name, number_element(operator))
+    graph.output(output, operator.outputs[0].full_name, number_element(operator))
 
 
 def _combine(estimator: PolynomialFeatures, degree: int) -> Iterator[tuple[int, ...]]:
     choose = itertools.combinations if estimator.interaction_only else itertools.combinations_with_replacement
     return choose(range(estimator.n_features_in_), degree)
+
+
+CONVERTERS = {PolynomialFeatures: Converter(_declare, _convert)}

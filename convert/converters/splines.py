@@ -1,26 +1,22 @@
-"""Numbers -> B-splines, by the recurrence and with the roundings of scipy.
+"""Converts SplineTransformer: B-splines by the recurrence of scipy, and rounded as scipy rounds them.
 
-Of all B-splines of degree k no more than k + 1 are not 0 in an interval between knots; they are found level by level
-from those of degree 0 (de Boor, "A Practical Guide to Splines", 1978, chapter X; ``_deBoor_D`` in scipy's
-``interpolate``). Every level is computed as it is there, so that trees behind splines part rows at the same bit.
-Outside the outer knots a spline goes on as its outer interval says, or as a constant or a straight line.
+In an interval between knots at most k + 1 B-splines of degree k are not 0. They are computed level by level from that
+of degree 0 (de Boor, "A Practical Guide to Splines", 1978, chapter X; ``_deBoor_D`` in scipy's ``interpolate``). Every
+level is rounded as it is there, so that trees behind splines split rows at the same bit.
+
+Outside the outer knots a spline is extrapolated by its outer interval's polynomial, a constant or a straight line.
 """
 
 import numpy as np
 import numpy.typing as npt
-from skl2onnx import update_registered_converter
 from skl2onnx.common._container import ModelComponentContainer
 from skl2onnx.common._topology import Operator, Scope
 from sklearn.preprocessing import SplineTransformer
 
+from convert.converters.converter import Converter
 from convert.converters.nodes import Graph, count_edges, declare_numbers, number_element, read_doubles
 
 Array = npt.NDArray[np.float64]
-
-
-def register_converters() -> None:
-    """Makes skl2onnx compile `SplineTransformer` by this file."""
-    update_registered_converter(SplineTransformer, "SklearnSplineTransformer", _declare, _convert)
 
 
 def _declare(operator: Operator) -> None:
@@ -36,50 +32,50 @@ def _convert(scope: Scope, operator: Operator, container: ModelComponentContaine
     inside = _wrap(graph, values, estimator) if estimator.extrapolation == "periodic" else values
     splines = _evaluate(graph, inside, estimator)
     if estimator.extrapolation in {"constant", "linear"}:
-        splines = _go_on(graph, values, splines, estimator)
+        splines = _extrapolate(graph, values, splines, estimator)
     if estimator.handle_missing == "zeros":
         missing = graph.node("Unsqueeze", graph.node("IsNaN", values), graph.constant([2]))
         splines = graph.node("Where", missing, graph.constant(0.0), splines)
     if not estimator.include_bias:
         splines = graph.node("Slice", splines, *map(graph.constant, ([0], [-1], [2])))
-    graph.give(graph.node("Flatten", splines, axis=1), operator.outputs[0].full_name, number_element(operator))
+    graph.output(graph.node("Flatten", splines, axis=1), operator.outputs[0].full_name, number_element(operator))
 
 
 def _evaluate(graph: Graph, values: str, estimator: SplineTransformer) -> str:
-    """Evaluates every feature's splines, shape ``(n, features, splines)``."""
+    """Writes the values of every feature's splines, shape ``(n, features, splines)``."""
     degree, knots = estimator.degree, np.stack([spline.t for spline in estimator.bsplines_])
     first = degree + np.arange(knots.shape[1] - 2 * degree - 1)
-    # Of all features one after the other; the last interval holds its right end, and whatever is beyond.
+    # Intervals are numbered through all features. The last one includes its right end and everything beyond.
     within = count_edges(graph, values, knots[:, first[1:]])
-    place = graph.node("Add", within, graph.constant(np.arange(len(knots)) * len(first)))
+    interval = graph.node("Add", within, graph.constant(np.arange(len(knots)) * len(first)))
     value, splines = graph.node("Unsqueeze", values, graph.constant([2])), ""
     for level in range(1, degree + 1):
         beyond = first[:, np.newaxis] + np.arange(1, level + 1)
-        splines = _climb(graph, splines, value, place, (knots[:, beyond - level], knots[:, beyond]))
+        splines = _raise_degree(graph, splines, value, interval, (knots[:, beyond - level], knots[:, beyond]))
     reached = (first[:, np.newaxis] - degree + np.arange(degree + 1)) % _count(estimator)
-    columns = graph.node("Gather", graph.constant(np.tile(reached, (len(knots), 1))), place)
-    shape = graph.node("Concat", graph.node("Shape", place), graph.constant([_count(estimator)]), axis=0)
+    columns = graph.node("Gather", graph.constant(np.tile(reached, (len(knots), 1))), interval)
+    shape = graph.node("Concat", graph.node("Shape", interval), graph.constant([_count(estimator)]), axis=0)
     nothing = graph.node("Expand", graph.constant(0.0), shape)
     return graph.node("ScatterElements", nothing, columns, splines, axis=2, reduction="add")
 
 
-def _climb(graph: Graph, splines: str, value: str, place: str, knots: tuple[Array, Array]) -> str:
-    """Makes the splines of a degree, shape ``(n, features, degree + 1)``, of those of one degree less.
+def _raise_degree(graph: Graph, splines: str, value: str, interval: str, knots: tuple[Array, Array]) -> str:
+    """Writes the splines of a degree, shape ``(n, features, degree + 1)``, from those of one degree less.
 
     Args:
-        graph: Where to write.
-        splines: The latter, shape ``(n, features, degree)``; of degree 0 there is one, and it is 1.
-        value: Where they are evaluated, shape ``(n, features, 1)``.
-        place: In which interval that is.
-        knots: Where each of the latter begins and where it ends, both of shape ``(features, intervals, degree)``.
+        graph: The graph to write to.
+        splines: Those of one degree less, shape ``(n, features, degree)``; empty for the one of degree 0, which is 1.
+        value: The points of evaluation, shape ``(n, features, 1)``.
+        interval: The index of the interval of each point.
+        knots: The first and last knots of those splines, both of shape ``(features, intervals, degree)``.
     """
     left, right = knots
     spans = right - left
-    # Where two knots coincide scipy leaves 0; so does a division by infinity.
+    # For coinciding knots scipy's result is 0, as that of a division by infinity.
     spans[spans == 0] = np.inf
     degree = right.shape[2]
     ends, begins, lengths = (
-        graph.node("Gather", graph.constant(table.reshape(-1, degree)), place) for table in (right, left, spans)
+        graph.node("Gather", graph.constant(table.reshape(-1, degree)), interval) for table in (right, left, spans)
     )
     share = graph.node("Div", splines or graph.constant(1.0), lengths)
     falling = graph.node("Mul", share, graph.node("Sub", ends, value))
@@ -89,16 +85,16 @@ def _climb(graph: Graph, splines: str, value: str, place: str, knots: tuple[Arra
 
 
 def _count(estimator: SplineTransformer) -> int:
-    """Gives how many splines a feature has; periodic ones begin anew."""
+    """Returns the number of splines of a feature; periodic splines wrap around to the first ones."""
     count: int = estimator.bsplines_[0].c.shape[1]
     return count
 
 
-def _go_on(graph: Graph, values: str, splines: str, estimator: SplineTransformer) -> str:
-    """Has splines go on as constants or straight lines below the first knot and above the last.
+def _extrapolate(graph: Graph, values: str, splines: str, estimator: SplineTransformer) -> str:
+    """Extrapolates splines by constants or straight lines below the first knot and above the last.
 
-    scikit-learn has only as many of them go on as are not 0 at the knot; that any other is 0 there to the last bit is
-    not left to rounding.
+    scikit-learn extrapolates only the splines that are not 0 at the knot. All others are set to 0 exactly, whatever
+    their rounded value.
     """
     degree, straight = estimator.degree, estimator.extrapolation == "linear"
     going = max(degree, 2) if straight else degree
@@ -120,7 +116,7 @@ def _go_on(graph: Graph, values: str, splines: str, estimator: SplineTransformer
 
 
 def _wrap(graph: Graph, values: str, estimator: SplineTransformer) -> str:
-    """Moves each value by whole periods into the range of its feature's knots, with the roundings of numpy's `%`."""
+    """Moves each value by whole periods into the range of its feature's knots, rounded as numpy's `%` rounds."""
     outer = np.array([spline.t[[estimator.degree, -estimator.degree - 1]] for spline in estimator.bsplines_])
     start, period = outer[:, 0], outer[:, 1] - outer[:, 0]
     if not period.all():
@@ -129,3 +125,6 @@ def _wrap(graph: Graph, values: str, estimator: SplineTransformer) -> str:
     below = graph.node("Less", remainder, graph.constant(0.0))
     positive = graph.node("Where", below, graph.node("Add", remainder, graph.constant(period)), remainder)
     return graph.node("Add", positive, graph.constant(start))
+
+
+CONVERTERS = {SplineTransformer: Converter(_declare, _convert)}

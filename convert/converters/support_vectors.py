@@ -1,8 +1,8 @@
-"""Support vectors -> kernel, decisions and votes, in double: onnxruntime's own operator computes in FP32.
+"""Converts SVC and SVR in float64: kernel, decisions and votes. onnxruntime's own operator computes in float32.
 
 Kernels are those of LIBSVM (Chang and Lin, "LIBSVM: a library for support vector machines", 2011, sections 2.1 and 4),
-as scikit-learn's `_libsvm` calls it. Squared distances come from |x|^2 - 2 x.v + |v|^2 of vectors that are moved by
-the mean of the support vectors first, so that large values with small differences lose no digits to each other.
+as scikit-learn's `_libsvm` calls it. Squared distances are computed as |x|^2 - 2 x.v + |v|^2. The mean of the support
+vectors is subtracted first, so that large values with small differences do not cancel.
 """
 
 import itertools
@@ -11,59 +11,38 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto
-from skl2onnx import update_registered_converter
 from skl2onnx.common._container import ModelComponentContainer
 from skl2onnx.common._registration import get_converter
 from skl2onnx.common._topology import Operator, Scope
-from skl2onnx.common.shape_calculator import (
-    calculate_linear_classifier_output_shapes,
-    calculate_linear_regressor_output_shapes,
-)
 from sklearn.svm import SVC, SVR
 
-from convert.converters.nodes import Graph, give_label, number_element, read_doubles
+from convert.converters.converter import classifier, regressor
+from convert.converters.nodes import Graph, number_element, read_doubles, write_label
 
 PAIR = 2
 Array = npt.NDArray[np.float64]
 
 _convert_with_probabilities = get_converter("SklearnSVC")
-"""What skl2onnx brings; it is right where LIBSVM itself gives the probabilities, which scikit-learn 1.11 ends."""
-
-
-def register_converters() -> None:
-    """Makes skl2onnx compile support vector machines by this file."""
-    update_registered_converter(
-        SVC,
-        "SklearnSVC",
-        calculate_linear_classifier_output_shapes,
-        _convert_classifier,
-        options={
-            "zipmap": [True, False, "columns"],
-            "nocl": [True, False],
-            "output_class_labels": [False, True],
-            "raw_scores": [True, False],
-        },
-    )
-    update_registered_converter(SVR, "SklearnSVR", calculate_linear_regressor_output_shapes, _convert_regressor)
+"""skl2onnx's own converter. It is correct if LIBSVM itself computes probabilities, which scikit-learn 1.11 removes."""
 
 
 def _convert_classifier(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
-    """Gives the label that most pairs of classes vote for, and scores: `decision_function`, by class."""
+    """Writes the label with the most votes over pairs of classes, and the scores of `decision_function` by class."""
     estimator = operator.raw_operator
     if len(estimator._probA):  # noqa: SLF001  its public name warns
         _convert_with_probabilities(scope, operator, container)
         return
     graph = Graph(scope, container)
     kernel = _apply_kernel(graph, operator)
-    # the underscored ones are LIBSVM's own: above 0 the first class of a pair is meant
+    # The attributes with an underscore are LIBSVM's: a decision above 0 is for the first class of a pair.
     of_pairs = graph.constant(_spread(estimator._dual_coef_, estimator.n_support_))
     decisions = graph.node("Add", graph.node("MatMul", kernel, of_pairs), graph.constant(estimator._intercept_))
     label, scores = operator.outputs[0].full_name, operator.outputs[1].full_name
     count = len(estimator.classes_)
     by_class = _score(graph, decisions, count)
     votes = by_class if estimator.break_ties and count > PAIR else _count_votes(graph, decisions, count)
-    give_label(graph, graph.node("ArgMax", votes, axis=1, keepdims=0), estimator.classes_, label)
-    graph.give(by_class, scores, number_element(operator))
+    write_label(graph, graph.node("ArgMax", votes, axis=1, keepdims=0), estimator.classes_, label)
+    graph.output(by_class, scores, number_element(operator))
 
 
 def _convert_regressor(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
@@ -71,11 +50,11 @@ def _convert_regressor(scope: Scope, operator: Operator, container: ModelCompone
     graph = Graph(scope, container)
     sums = graph.node("MatMul", _apply_kernel(graph, operator), graph.constant(estimator.dual_coef_.T))
     value = graph.node("Add", sums, graph.constant(estimator.intercept_))
-    graph.give(value, operator.outputs[0].full_name, number_element(operator))
+    graph.output(value, operator.outputs[0].full_name, number_element(operator))
 
 
 def _apply_kernel(graph: Graph, operator: Operator) -> str:
-    """Gives the kernel of each row with each support vector, shape ``(n, vectors)``."""
+    """Writes the kernel of each row with each support vector, shape ``(n, vectors)``."""
     estimator = operator.raw_operator
     values, vectors, gamma = read_doubles(graph, operator), estimator.support_vectors_, estimator._gamma  # noqa: SLF001
     if estimator.kernel == "rbf":
@@ -92,25 +71,26 @@ def _apply_kernel(graph: Graph, operator: Operator) -> str:
 
 
 def _apply_gaussian(graph: Graph, values: str, vectors: Array, gamma: float) -> str:
-    """Computes exp(-gamma |x - v|^2)."""
-    middle = vectors.mean(axis=0)
-    moved = graph.node("Sub", values, graph.constant(middle))
-    around = vectors - middle
-    lengths = graph.node("ReduceSum", graph.node("Mul", moved, moved), graph.constant([1]))
-    products = graph.node("MatMul", moved, graph.constant(2 * gamma * around.T))
+    """Writes exp(-gamma |x - v|^2)."""
+    mean = vectors.mean(axis=0)
+    centred = graph.node("Sub", values, graph.constant(mean))
+    centred_vectors = vectors - mean
+    lengths = graph.node("ReduceSum", graph.node("Mul", centred, centred), graph.constant([1]))
+    products = graph.node("MatMul", centred, graph.constant(2 * gamma * centred_vectors.T))
+    vector_lengths = (centred_vectors**2).sum(axis=1)
     outer = graph.node(
-        "Add", graph.node("Mul", lengths, graph.constant(-gamma)), graph.constant(-gamma * (around**2).sum(axis=1))
+        "Add", graph.node("Mul", lengths, graph.constant(-gamma)), graph.constant(-gamma * vector_lengths)
     )
     return graph.node("Exp", graph.node("Add", outer, products))
 
 
 def _spread(coefficients: Array, vectors_of_class: npt.NDArray[Any]) -> Array:
-    """Lays LIBSVM's coefficients out, one column a pair of classes, zero where a vector is of neither.
+    """Returns LIBSVM's coefficients with one column per pair of classes, zero for vectors of neither class.
 
     Args:
-        coefficients: Shape ``(classes - 1, vectors)``, vectors by class; a vector's rows are the other classes in
-            their order.
-        vectors_of_class: How many vectors each class has.
+        coefficients: Shape ``(classes - 1, vectors)``, vectors by class; the rows of a vector are the other classes in
+            order.
+        vectors_of_class: The number of vectors of each class.
 
     Returns:
         Shape ``(vectors, pairs)``, pairs as (0, 1), (0, 2), ..., (1, 2), ...
@@ -126,7 +106,7 @@ def _spread(coefficients: Array, vectors_of_class: npt.NDArray[Any]) -> Array:
 
 
 def _sides(classes: int) -> Array:
-    """Gives for each pair of classes 1 at its first, -1 at its second, shape ``(pairs, classes)``."""
+    """Returns 1 at the first and -1 at the second class of each pair, shape ``(pairs, classes)``."""
     identity = np.eye(classes)
     return np.array(
         [identity[first] - identity[second] for first, second in itertools.combinations(range(classes), PAIR)]
@@ -134,7 +114,7 @@ def _sides(classes: int) -> Array:
 
 
 def _count_votes(graph: Graph, decisions: str, classes: int) -> str:
-    """Counts for each class the pairs that it wins: its second class wins a pair where the decision is 0."""
+    """Counts the pairs that each class wins; a decision of 0 is for the second class of a pair."""
     sides = _sides(classes)
     first_wins = graph.node("Cast", graph.node("Greater", decisions, graph.constant(0.0)), to=TensorProto.DOUBLE)
     return graph.node(
@@ -145,10 +125,11 @@ def _count_votes(graph: Graph, decisions: str, classes: int) -> str:
 
 
 def _score(graph: Graph, decisions: str, classes: int) -> str:
-    """Gives each class's score: of two the decision and its negative, of more as `_ovr_decision_function` does.
+    """Writes the score of each class: of two classes the decision and its negative.
 
-    That adds to the votes, a decision of 0 counting for the first class, the sum s of the decisions for a class as
-    s / (3 (|s| + 1)), which is less than a third of a vote (sklearn/utils/multiclass.py).
+    Of more classes it is that of `_ovr_decision_function` (sklearn/utils/multiclass.py): the votes, where a decision of
+    0 is for the first class, plus s / (3 (|s| + 1)), where s is the sum of the decisions for the class. The second
+    term is less than a third of a vote.
     """
     sides = _sides(classes)
     sums = graph.node("MatMul", decisions, graph.constant(sides))
@@ -160,3 +141,6 @@ def _score(graph: Graph, decisions: str, classes: int) -> str:
     )
     scale = graph.node("Mul", graph.node("Add", graph.node("Abs", sums), graph.constant(1.0)), graph.constant(3.0))
     return graph.node("Add", votes, graph.node("Div", sums, scale))
+
+
+CONVERTERS = {SVC: classifier(_convert_classifier, raw_scores=True), SVR: regressor(_convert_regressor)}

@@ -1,4 +1,4 @@
-"""One fitted tree as plain arrays, of whatever family: what readers of estimators give and writers of graphs take."""
+"""Tree: a fitted tree of any family as plain arrays. Readers of estimators return it; writers of graphs take it."""
 
 from typing import Any
 
@@ -7,24 +7,24 @@ import numpy as np
 import numpy.typing as npt
 
 LEAF = -1
-"""What stands for a child where there is none, as in scikit-learn's own trees."""
+"""The child of a node that has none, as in scikit-learn's own trees."""
 
 
 @attrs.frozen(eq=False)
 class Tree:
-    """One fitted tree. Every array runs over its nodes; node 0 is the root.
+    """A fitted tree. Every array has one element per node; node 0 is the root.
 
-    A branch asks of one column ``x``: ``x <= threshold``, or ``x == threshold`` where it asks for equality. NaN answers
-    neither: it goes where the tree learned to send it.
+    A branch tests the value ``x`` of one column: ``x <= threshold``, or ``x == threshold`` if `equality` is set. NaN
+    goes to the child that the tree learned for it.
 
     Attributes:
-        column: Which column of the input a branch asks.
-        threshold: float64, what it asks with, in the column's unit.
-        equality: Whether it asks for equality.
-        yes: The next node where the answer is yes; ``LEAF`` in a leaf.
-        no: The next node where it is no; ``LEAF`` in a leaf.
-        missing_yes: Whether NaN goes the way of yes.
-        value: float64 of shape ``(nodes, outputs)``, what a leaf says.
+        column: The column of the input that a branch tests.
+        threshold: float64, the value it tests against, in the column's unit.
+        equality: Whether it tests for equality.
+        yes: The child if the test is true; ``LEAF`` in a leaf.
+        no: The child if it is false; ``LEAF`` in a leaf.
+        missing_yes: Whether NaN goes to `yes`.
+        value: The leaf values, float64 of shape ``(nodes, outputs)``.
     """
 
     column: npt.NDArray[np.int64]
@@ -37,20 +37,25 @@ class Tree:
 
     @property
     def is_leaf(self) -> npt.NDArray[np.bool_]:
-        """Says of each node whether it is a leaf."""
+        """Whether each node is a leaf."""
         leaf: npt.NDArray[np.bool_] = self.yes == LEAF
         return leaf
 
     def step(self, branch: npt.NDArray[np.int64], x: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-        """Gives the node that follows each of some branches, asked of as many numbers."""
-        said = np.where(self.equality[branch], x == self.threshold[branch], x <= self.threshold[branch])
-        return np.where(np.where(np.isnan(x), self.missing_yes[branch], said), self.yes[branch], self.no[branch])
+        """Returns the child that each branch sends its number to.
+
+        Args:
+            branch: n nodes that are no leaves.
+            x: n numbers.
+        """
+        is_true = np.where(self.equality[branch], x == self.threshold[branch], x <= self.threshold[branch])
+        return np.where(np.where(np.isnan(x), self.missing_yes[branch], is_true), self.yes[branch], self.no[branch])
 
 
 def read_tree(fitted: Any) -> Tree:
-    """Reads scikit-learn's ``tree_``: it asks ``float32(x) <= threshold``, and each node has a way for NaN.
+    """Reads scikit-learn's ``tree_``. Its branches test ``float32(x) <= threshold``, and each has a child for NaN.
 
-    Its values are those of the first target; `convert.converters.forest` refuses estimators of several.
+    The values are those of the first target; `convert.converters.forest` refuses estimators of several.
 
     Args:
         fitted: A ``sklearn.tree._tree.Tree``.

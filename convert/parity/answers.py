@@ -1,6 +1,6 @@
-"""Rows -> what the estimator says of them, and what the session says, in the same terms.
+"""Evaluates estimator and session on rows, and returns the answers of both in one format.
 
-A row on which a side has no finite answer holds up no other. This file compares nothing.
+A row on which one side has no finite answer does not fail the other rows.
 """
 
 import itertools
@@ -24,11 +24,11 @@ _Matrix = npt.NDArray[np.float64]
 
 @attrs.frozen(eq=False)
 class Answers:
-    """What one side says of n rows.
+    """The answers of one side to n rows.
 
     Attributes:
-        labels: n labels, of a classifier; anything where there is no answer, and of a regressor.
-        numbers: n rows of probabilities, or of a regressor's one number; NaN where there is no finite answer.
+        labels: n labels of a classifier; of any value for a regressor, and for a row without an answer.
+        numbers: n rows of probabilities, or of a regressor's one number; NaN if there is no finite answer.
     """
 
     labels: npt.NDArray[np.object_]
@@ -40,7 +40,7 @@ class Answers:
         return np.asarray(np.isfinite(self.numbers).all(axis=1))
 
     def at(self, position: int) -> Answer | None:
-        """Gives one row's answer, or None where it has none."""
+        """Returns one row's answer, or None if it has no finite one."""
         if not np.isfinite(self.numbers[position]).all():
             return None
         numbers: list[float] = self.numbers[position].tolist()
@@ -49,32 +49,32 @@ class Answers:
 
 
 def check_estimator(estimator: Estimator, known: pd.DataFrame, signature: Signature) -> None:
-    """Makes sure that the estimator answers rows that it was made with; of others it may say that it cannot.
+    """Checks that the estimator answers rows of its own table; it may refuse any others.
 
     Raises:
-        ConvertError: If it cannot answer them, or answers with another number of probabilities than there are labels.
+        ConvertError: If it cannot answer them, or the number of probabilities is not the number of labels.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            answers = _ask(estimator, known, signature)
+            answers = _evaluate(estimator, known, signature)
     except Exception as error:
-        # A user's estimator may fail in any way.
+        # A user's estimator may raise anything.
         raise ConvertError(f"the estimator cannot answer its own rows: {type(error).__name__}: {error}") from error
     _check_width(answers.numbers.shape[1], signature.answer_width)
 
 
-def ask_estimator(estimator: Estimator, rows: pd.DataFrame, signature: Signature) -> Answers:
-    """Asks the estimator; a row that it fails on has no answer.
+def evaluate_estimator(estimator: Estimator, rows: pd.DataFrame, signature: Signature) -> Answers:
+    """Evaluates the estimator; a row that it fails on has no answer.
 
     Raises:
-        ConvertError: If it fails in another way than by a row's values, or answers with another number of answers than
-            there are rows, or of probabilities than there are labels.
+        ConvertError: If it fails for another reason than a row's values, or if the number of answers is not the number
+            of rows, or the number of probabilities not that of labels.
     """
-    # Far beyond what it has seen an estimator may overflow, and says so each time.
+    # Far beyond its training range an estimator may overflow, and warns each time.
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        answers = _ask_in_halves(estimator, rows, signature)
+        answers = _evaluate_in_halves(estimator, rows, signature)
     if not len(answers.labels) == len(answers.numbers) == len(rows):
         raise ConvertError(f"expected {len(rows)} answers, got {len(answers.labels)} and {len(answers.numbers)}")
     _check_width(answers.numbers.shape[1], signature.answer_width)
@@ -86,7 +86,7 @@ def _check_width(found: int, expected: int) -> None:
         raise ConvertError(f"expected {expected} probabilities a row, got {found}")
 
 
-def _ask(estimator: Estimator, rows: pd.DataFrame, signature: Signature) -> Answers:
+def _evaluate(estimator: Estimator, rows: pd.DataFrame, signature: Signature) -> Answers:
     if signature.is_regressor:
         numbers = np.asarray(estimator.predict(rows), dtype=np.float64)
         return Answers(np.full(len(rows), None, dtype=object), numbers.reshape(len(rows), 1))
@@ -94,14 +94,14 @@ def _ask(estimator: Estimator, rows: pd.DataFrame, signature: Signature) -> Answ
     return Answers(labels, np.asarray(estimator.predict_proba(rows), dtype=np.float64))
 
 
-def _ask_in_halves(estimator: Estimator, rows: pd.DataFrame, signature: Signature) -> Answers:
+def _evaluate_in_halves(estimator: Estimator, rows: pd.DataFrame, signature: Signature) -> Answers:
+    """Evaluates all rows at once, and after any failure each half by itself, down to the rows that cause it."""
     try:
-        return _ask(estimator, rows, signature)
+        return _evaluate(estimator, rows, signature)
     except Exception as error:
-        # Whichever way it fails, the rows are looked for that it fails on.
         if len(rows) > 1:
             parts = slice(len(rows) // 2), slice(len(rows) // 2, None)
-            halves = [_ask_in_halves(estimator, rows.iloc[part], signature) for part in parts]
+            halves = [_evaluate_in_halves(estimator, rows.iloc[part], signature) for part in parts]
             return Answers(
                 np.concatenate([half.labels for half in halves]), np.concatenate([half.numbers for half in halves])
             )
@@ -110,35 +110,42 @@ def _ask_in_halves(estimator: Estimator, rows: pd.DataFrame, signature: Signatur
         return Answers(np.array([None]), np.full((1, signature.answer_width), np.nan))
 
 
-def ask_session(session: Session, rows: Sequence[Row], sizes: Sequence[int], width: int) -> Answers:
-    """Asks the compiled model in batches of these sizes, in turn; a row that it fails on has no answer.
+def evaluate_session(session: Session, rows: Sequence[Row], batch_rows: Sequence[int], width: int) -> Answers:
+    """Evaluates the compiled model; a row that it fails on has no answer.
+
+    Args:
+        session: The compiled model.
+        rows: The rows.
+        batch_rows: The sizes of the batches, repeated in turn.
+        width: The number of probabilities, or 1 for a regressor.
 
     Raises:
         SessionError: If it can answer no row at all.
-        ConvertError: If it answers with another number of probabilities than there are labels.
+        ConvertError: If the number of probabilities is not the number of labels.
     """
-    remaining, outcomes, turns = list(rows), [], itertools.cycle(sizes)
+    remaining, outcomes, sizes = list(rows), [], itertools.cycle(batch_rows)
     while remaining:
-        size = next(turns)
-        outcomes += _run_whole(session, remaining[:size])
+        size = next(sizes)
+        outcomes += _run_batch(session, remaining[:size])
         del remaining[:size]
     failed = [outcome for outcome in outcomes if isinstance(outcome, SessionError)]
     if failed and len(failed) == len(outcomes):
         raise failed[0]
-    apart = [_take_apart(outcome, width) for outcome in outcomes]
-    numbers = np.array([numbers for _, numbers in apart], dtype=np.float64)
-    return Answers(np.array([label for label, _ in apart], dtype=object), numbers)
+    split = [_split_outcome(outcome, width) for outcome in outcomes]
+    numbers = np.array([numbers for _, numbers in split], dtype=np.float64)
+    return Answers(np.array([label for label, _ in split], dtype=object), numbers)
 
 
-def _run_whole(session: Session, rows: list[Row]) -> list[Answer | SessionError]:
-    """Runs a batch; where it fails though each of its rows is answered by itself, none of them is."""
+def _run_batch(session: Session, rows: list[Row]) -> list[Answer | SessionError]:
+    """Runs a batch. If it fails though each row alone is answered, none of its rows has an answer."""
     outcomes = run_batch(session.run, rows)
     if outcomes.all_answered or any(isinstance(one, SessionError) for one in outcomes.of_rows):
         return outcomes.of_rows
     return [SessionError(f"the model fails on {len(rows)} rows together")] * len(rows)
 
 
-def _take_apart(outcome: Answer | SessionError, width: int) -> tuple[Label | None, Sequence[float]]:
+def _split_outcome(outcome: Answer | SessionError, width: int) -> tuple[Label | None, Sequence[float]]:
+    """Returns the label, of a classifier, and the numbers."""
     if isinstance(outcome, SessionError):
         return None, (np.nan,) * width
     if width == 1:
@@ -148,5 +155,5 @@ def _take_apart(outcome: Answer | SessionError, width: int) -> tuple[Label | Non
 
 
 def to_rows(frame: pd.DataFrame) -> list[Row]:
-    """Gives a frame's rows as the server has them."""
+    """Returns a frame's rows as the server decodes them."""
     return list(zip(*(frame[name].tolist() for name in frame.columns), strict=True))

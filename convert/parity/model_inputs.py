@@ -1,7 +1,7 @@
-"""Fitted estimator + rows -> each model within it, what it is given, and which feature each column of that is.
+"""Finds the models within a fitted estimator, the input of each, and the feature that each column of the input holds.
 
-A model may be behind a pipeline's steps, and one of many that are bagged, boosted, calibrated, stacked or put to a
-vote. It fits nothing.
+A model may be behind a pipeline's steps, and a member of a bagging, boosting, calibration, stacking or voting
+estimator.
 """
 
 import warnings
@@ -41,25 +41,26 @@ from sklearn.tree import BaseDecisionTree
 from convert.errors import ConvertError
 from training.estimators import Estimator
 
-_NOTHING = (None, "passthrough")
-"""Steps that a pipeline leaves out."""
-OF_TREES = (BaseDecisionTree, BaseForest, BaseGradientBoosting, BaseHistGradientBoosting)
-"""Estimators whose answers turn at thresholds."""
-OF_EQUALS = (AdaBoostClassifier, AdaBoostRegressor, OneVsRestClassifier, VotingClassifier, VotingRegressor)
-"""Estimators whose members are all given what they are given."""
-FITTED_PARAMETERS = {"steps", "transformer_list"}
-"""What is fitted in its place; any other parameter is copied first, and what was fitted ends with an underscore."""
+_SKIPPED = (None, "passthrough")
+"""Steps that a pipeline skips."""
+TREE_MODELS = (BaseDecisionTree, BaseForest, BaseGradientBoosting, BaseHistGradientBoosting)
+"""Estimators whose answers change at thresholds."""
+SAME_INPUT_ENSEMBLES = (AdaBoostClassifier, AdaBoostRegressor, OneVsRestClassifier, VotingClassifier, VotingRegressor)
+"""Estimators that pass their own input on to each member."""
+FITTED_IN_PLACE = {"steps", "transformer_list"}
+"""Parameters that scikit-learn fits in place instead of cloning into an attribute with a trailing underscore."""
 _Step = Callable[[Any], Any]
 
 
 @attrs.frozen(eq=False)
 class ModelInput:
-    """What a model is given.
+    """The input of a model.
 
     Attributes:
-        model: The model; the estimator itself where it is neither a pipeline nor made of others.
-        features: For each column the feature whose values it has as they are; None where something was made of them.
-        prepare: Makes of rows, one column a feature, what the model is given: float64 of shape ``(rows, columns)``.
+        model: The model; the estimator itself if it is neither a pipeline nor made of others.
+        features: The feature whose values each column holds unchanged; None for a derived column.
+        prepare: Transforms rows, one column per feature, into the model's input: float64 of shape
+            ``(rows, columns)``.
     """
 
     model: Any
@@ -68,103 +69,104 @@ class ModelInput:
 
 
 def model_inputs(estimator: Estimator, rows: pd.DataFrame) -> list[ModelInput]:
-    """Gives what every model within an estimator is given, but for those that are given text.
+    """Returns the input of every model within an estimator, except of models that take text.
 
     Args:
         estimator: The fitted estimator.
-        rows: Known ones, one column a feature.
+        rows: Known rows, one column per feature.
 
     Raises:
-        ConvertError: If there are trees within it of which it cannot be told what they are given.
+        ConvertError: If it contains trees whose input cannot be found.
     """
     with _without_warnings():
-        found = list(_descend(estimator, _Prepared(rows, tuple(map(str, rows.columns)), ())))
-    for part in _parts(estimator, {id(given.model) for given in found if isinstance(given.model, OF_TREES)}):
-        if isinstance(part, OF_TREES) and hasattr(part, "n_features_in_"):  # which one has that was fitted
+        found = list(_descend(estimator, _Transformed(rows, tuple(map(str, rows.columns)), ())))
+    for part in _parts(estimator, {id(one.model) for one in found if isinstance(one.model, TREE_MODELS)}):
+        if isinstance(part, TREE_MODELS) and hasattr(part, "n_features_in_"):  # set by fit
             kind = type(part).__name__
-            raise ConvertError(f"a {kind} within the {type(estimator).__name__} cannot be asked at its thresholds")
+            raise ConvertError(f"a {kind} within the {type(estimator).__name__} cannot be probed at its thresholds")
     return found
 
 
 @contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Passes over that rows have names: some steps were fitted on arrays without any, and say so each time."""
+    """Silences warnings about column names: some steps were fitted on arrays without names, and warn each time."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
-def _parts(fitted: Any, passed: set[int]) -> Iterator[BaseEstimator]:
-    """Gives all fitted parts of an estimator, however deep, but for those passed and what these have within them."""
+def _parts(fitted: Any, seen: set[int]) -> Iterator[BaseEstimator]:
+    """Yields all parts of an estimator, at any depth, except those seen (by id) and the parts of these."""
     if isinstance(fitted, list | tuple) or (isinstance(fitted, np.ndarray) and fitted.dtype == object):
         for part in fitted:
-            yield from _parts(part, passed)
-    # What chooses columns asks its estimator while it is fitted, and never again.
-    elif isinstance(fitted, BaseEstimator) and not isinstance(fitted, SelectorMixin) and id(fitted) not in passed:
-        passed.add(id(fitted))
+            yield from _parts(part, seen)
+    # A feature selector uses its estimator in fit only.
+    elif isinstance(fitted, BaseEstimator) and not isinstance(fitted, SelectorMixin) and id(fitted) not in seen:
+        seen.add(id(fitted))
         yield fitted
         for name, part in vars(fitted).items():
-            if name.endswith("_") or name.startswith("_") or name in FITTED_PARAMETERS:
-                yield from _parts(part, passed)
+            if name.endswith("_") or name.startswith("_") or name in FITTED_IN_PLACE:
+                yield from _parts(part, seen)
 
 
 @attrs.frozen(eq=False)
-class _Prepared:
-    """Rows on their way to a model.
+class _Transformed:
+    """Rows after some steps of a pipeline.
 
     Attributes:
-        values: What the steps so far have made of them: a frame or a matrix.
-        names: Its columns, by the feature that each still is.
-        steps: All that was done.
+        values: A frame or a matrix.
+        names: The feature whose values each column holds unchanged, or None.
+        steps: The steps so far.
     """
 
     values: Any
     names: Sequence[str | None]
     steps: tuple[_Step, ...]
 
-    def through(self, step: Any) -> "_Prepared":
-        """Gives what a transformer makes of them."""
+    def transform(self, step: Any) -> "_Transformed":
+        """Returns the rows after a transformer."""
         values = step.transform(self.values)
-        return _Prepared(values, _pass_through(step, self.names, values.shape[1]), (*self.steps, step.transform))
+        return _Transformed(values, _names_after(step, self.names, values.shape[1]), (*self.steps, step.transform))
 
-    def choose(self, columns: npt.NDArray[np.intp]) -> "_Prepared":
-        """Gives some of the columns."""
+    def select(self, columns: npt.NDArray[np.intp]) -> "_Transformed":
+        """Returns some of the columns."""
 
         def take(values: Any) -> Any:
             return values.iloc[:, columns] if isinstance(values, pd.DataFrame) else values[:, columns]
 
-        return _Prepared(take(self.values), [self.names[place] for place in columns], (*self.steps, take))
+        return _Transformed(take(self.values), [self.names[index] for index in columns], (*self.steps, take))
 
 
-def _descend(estimator: Any, prepared: _Prepared) -> Iterator[ModelInput]:
+def _descend(estimator: Any, rows: _Transformed) -> Iterator[ModelInput]:
+    """Yields the inputs of all models within an estimator that is given these rows."""
     match estimator:
         case Pipeline():
             for _, step in estimator.steps[:-1]:
-                prepared = prepared if step in _NOTHING else prepared.through(step)
-            yield from _descend(estimator[-1], prepared)
-        case _ if members := _members(estimator, prepared):
+                rows = rows if step in _SKIPPED else rows.transform(step)
+            yield from _descend(estimator[-1], rows)
+        case _ if members := _members(estimator, rows):
             for member, given in members:
                 yield from _descend(member, given)
-        case _ if _is_numeric(prepared.values):
-            yield _as_input(estimator, prepared)
+        case _ if _is_numeric(rows.values):
+            yield _as_input(estimator, rows)
 
 
-def _members(estimator: Any, prepared: _Prepared) -> list[tuple[Any, _Prepared]]:
-    """Gives the estimators that one is made of, each with what it is given; none, where it is made of trees alone."""
+def _members(estimator: Any, rows: _Transformed) -> list[tuple[Any, _Transformed]]:
+    """Returns the members of an ensemble, each with its input; an ensemble of trees alone counts as one model."""
     match estimator:
-        case _ if isinstance(estimator, OF_EQUALS):
-            return [(member, prepared) for member in estimator.estimators_]
+        case _ if isinstance(estimator, SAME_INPUT_ENSEMBLES):
+            return [(member, rows) for member in estimator.estimators_]
         case BaggingClassifier() | BaggingRegressor():
             chosen = zip(estimator.estimators_, estimator.estimators_features_, strict=True)
-            return [(member, prepared.choose(columns)) for member, columns in chosen]
+            return [(member, rows.select(columns)) for member, columns in chosen]
         case BaseSearchCV() | BaseThresholdClassifier():
             one = estimator.best_estimator_ if isinstance(estimator, BaseSearchCV) else estimator.estimator_
-            return [(one, prepared)]
+            return [(one, rows)]
         case CalibratedClassifierCV():
-            return [(calibrated.estimator, prepared) for calibrated in estimator.calibrated_classifiers_]
+            return [(calibrated.estimator, rows) for calibrated in estimator.calibrated_classifiers_]
         case StackingClassifier() | StackingRegressor():
-            final = (estimator.final_estimator_, prepared.through(estimator))
-            return [*((member, prepared) for member in estimator.estimators_), final]
+            final = (estimator.final_estimator_, rows.transform(estimator))
+            return [*((member, rows) for member in estimator.estimators_), final]
         case _:
             return []
 
@@ -174,8 +176,8 @@ def _is_numeric(values: Any) -> bool:
     return all(is_numeric_dtype(kind) for kind in kinds)
 
 
-def _as_input(model: Any, prepared: _Prepared) -> ModelInput:
-    steps = prepared.steps
+def _as_input(model: Any, transformed: _Transformed) -> ModelInput:
+    steps = transformed.steps
 
     def prepare(rows: pd.DataFrame) -> npt.NDArray[np.float64]:
         values: Any = rows
@@ -184,26 +186,26 @@ def _as_input(model: Any, prepared: _Prepared) -> ModelInput:
                 values = step(values)
         return np.asarray(values.toarray() if hasattr(values, "toarray") else values, dtype=np.float64)
 
-    return ModelInput(model, tuple(prepared.names), prepare)
+    return ModelInput(model, tuple(transformed.names), prepare)
 
 
-def _pass_through(step: Any, names: Sequence[str | None], width: int) -> Sequence[str | None]:
-    """Gives the columns that come out of a step, by the feature that each still is."""
-    out: list[str | None] = [None] * width
+def _names_after(step: Any, names: Sequence[str | None], width: int) -> Sequence[str | None]:
+    """Returns the feature whose values each output column of a step holds unchanged, or None."""
+    after: list[str | None] = [None] * width
     if isinstance(step, ColumnTransformer):
         for name, part, _ in step.transformers_:
-            place = step.output_indices_[name]
-            # In whatever way its columns were chosen.
-            chosen = [names[at] for at in step._transformer_to_input_indices[name]]  # noqa: SLF001
-            if _keeps(part, len(chosen), place.stop - place.start):
-                out[place] = chosen
-    elif _keeps(step, len(names), width):
+            columns = step.output_indices_[name]
+            # Indices of the selected columns, whether these were given by name, position, mask or function.
+            selected = [names[index] for index in step._transformer_to_input_indices[name]]  # noqa: SLF001
+            if _keeps_values(part, len(selected), columns.stop - columns.start):
+                after[columns] = selected
+    elif _keeps_values(step, len(names), width):
         return names
-    return out
+    return after
 
 
-def _keeps(step: Any, taken: int, given: int) -> bool:
-    """Says whether a step leaves the values as they are, but for missing ones, and neither adds nor drops a column."""
+def _keeps_values(step: Any, columns_in: int, columns_out: int) -> bool:
+    """Returns whether a step changes missing values only, and neither adds nor drops a column."""
     steps = [part for _, part in step.steps] if isinstance(step, Pipeline) else [step]
     is_kept = all(isinstance(part, SimpleImputer) or getattr(part, "func", 0) is None for part in steps)
-    return is_kept and taken == given
+    return is_kept and columns_in == columns_out

@@ -1,15 +1,16 @@
 """A finished run -> a candidate for publication: compiled, compared, and timed."""
 
+import functools
 import math
 from pathlib import Path
 from typing import Literal
 
 import attrs
 
-from convert.compile.child import Compiler
-from convert.compile.export import describe_features
+from convert.compile.child import ChildCompiler
+from convert.compile.features import describe_features
 from convert.parity.answers import to_rows
-from convert.parity.probes import make_questions
+from convert.parity.probes import make_probes
 from convert.parity.proof import prove
 from convert.publishing.precision import Climb, climb
 from server.coalescing.cost import measure
@@ -58,11 +59,14 @@ def make_candidate(data_dir: Path, run: Run, allowed_mismatches: int) -> Candida
         ConvertError: If it cannot be compiled or compared.
         TrainingError: If its files are not sound.
     """
-    with Compiler(data_dir, run.id) as compiler:
+    with ChildCompiler(data_dir, run.id) as compiler:
         left = load_artifacts(RunLog(data_dir).folder(run.id), run)
-        questions = make_questions(left.estimator, left.dataset.features, describe_features(left.dataset))
+        features = describe_features(left.dataset)
+        probes = make_probes(left.estimator, left.dataset.features, features)
         climbed = climb(
-            compiler.compile, lambda compiled: prove(left.estimator, compiled, questions), allowed_mismatches
+            functools.partial(compiler.compile, features),
+            lambda compiled: prove(left.estimator, compiled, probes),
+            allowed_mismatches,
         )
     return Candidate(run, left, climbed, measure_row(climbed, left))
 

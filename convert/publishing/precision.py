@@ -61,7 +61,7 @@ def climb(
         try:
             compiled = compile_model(precision)
             proof = prove_model(compiled)
-        except (ConvertError, CorollaError) as error:
+        except CorollaError as error:
             rungs.append(Rung(precision, str(error)))
             continue
         if proof.certificate.passed:

@@ -19,11 +19,11 @@ from convert.compile.export import Compiled
 from convert.errors import ConvertError
 from convert.parity.proof import Certificate
 from convert.publishing.precision import Rung
-from convert.staging import STAGING, locked
-from server.contract.manifest import FORMAT, GoldenRow, Manifest, RunFacts, name_fault
+from server.contract.manifest import FORMAT, GoldenRow, Manifest, RunFacts
+from server.contract.names import name_fault
+from server.disk import STAGING, locked, sync_folder, write_file
 from server.models.catalog import load_model
 from server.models.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE, REPORT_FILE, list_versions
-from training.durable import sync_folder, write_file
 
 TOOLS = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy", "pandas", "skops")
 CERTIFICATE_FILE = "certificate.json"

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import r2_score
 
-from convert.parity.answers import Answers, ask_session, to_rows
-from convert.parity.golden import to_fields
+from convert.parity.answers import Answers, evaluate_session, to_rows
+from convert.parity.requests import to_fields
 from server.codec.json_rows import Codec
 from server.contract.signature import Feature, Label, Row, Signature
 from server.errors import CorollaError, SessionError
@@ -69,7 +69,7 @@ def _ask(signature: Signature, session: Session, requests: Sequence[bytes]) -> A
     # Raised where not one of them can be answered.
     with suppress(SessionError):
         if rows:
-            given = ask_session(session, list(rows.values()), (1,), signature.answer_width)
+            given = evaluate_session(session, list(rows.values()), (1,), signature.answer_width)
             labels[list(rows)], numbers[list(rows)] = given.labels, given.numbers
     return Answers(labels, numbers)
 

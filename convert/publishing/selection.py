@@ -9,7 +9,6 @@ from tqdm import tqdm
 from convert.errors import ConvertError
 from convert.publishing.candidate import Candidate, make_candidate, measure_row
 from server.errors import CorollaError
-from training.errors import TrainingError
 from training.runlog import Run
 
 TURNS = 5
@@ -75,7 +74,7 @@ def _time_by_turns(contenders: Sequence[Contender]) -> list[Contender]:
 def _contend(data_dir: Path, run: Run, is_close: bool, allowed_mismatches: int) -> Contender:  # noqa: FBT001  one of its facts
     try:
         candidate = make_candidate(data_dir, run, allowed_mismatches)
-    except (ConvertError, CorollaError, TrainingError, OSError) as error:
+    except (CorollaError, OSError) as error:
         return Contender(run, None, is_close, str(error))
     return Contender(run, candidate, is_close, None if candidate.passed else "not proven equal")
 

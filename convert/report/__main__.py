@@ -1,4 +1,4 @@
-"""Makes `python -m convert.report` a command."""
+"""Entry point of `python -m convert.report`."""
 
 import sys
 

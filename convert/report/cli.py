@@ -1,57 +1,60 @@
-"""The command `python -m convert.report`: a run's id -> its report in the run's own folder.
+"""The command `python -m convert.report`: write the report of a run into the run's own folder.
 
-What a program wants (the report's path) goes to standard output, what a person wants to standard error.
+The report's path goes to standard output, for scripts. What is for people goes to standard error.
 """
 
-import argparse
-import sqlite3
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
+
 from convert.errors import ConvertError
-from convert.places import add_models_dir
 from convert.publishing.candidate import make_candidate
 from convert.report.published import find_published
 from convert.report.report import make_report
-from server.errors import CorollaError
+from server.disk import sync_folder, write_file
 from server.models.repository import REPORT_FILE
 from training.artifacts import load_artifacts
-from training.durable import sync_folder, write_file
-from training.errors import TrainingError
-from training.places import add_data_dir
+from training.command import data_dir_option, models_dir_option, run_command
 from training.runlog import Run, RunLog
-
-REFUSED = 1
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Writes a report.
+    """Write a report.
 
     Returns:
-        The exit code: 0, or 1 where there is nothing to report on; argparse exits with 2 for wrong arguments.
+        The exit code: 0, 1 if there is nothing to report on, 2 for wrong arguments.
     """
-    options = _make_parser().parse_args(arguments)
-    try:
-        return _report(options)
-    except (ConvertError, TrainingError, CorollaError, OSError, sqlite3.Error) as error:
-        print(f"refused: {error}", file=sys.stderr)
-        return REFUSED
+    return run_command(_report, arguments, "python -m convert.report")
 
 
-def _report(options: argparse.Namespace) -> int:
-    log = RunLog(options.data_dir)
+@click.command()
+@click.argument(
+    "run_id",
+    metavar="[RUN_ID]",
+    type=int,
+    required=False,
+    help="The run's id, as `python -m training runs` lists it. Default: the newest finished run.",
+)
+@data_dir_option
+@models_dir_option
+def _report(run_id: int | None, data_dir: Path, models_dir: Path) -> None:
+    """Write a run's report, one HTML page that needs no network, and print its path.
+
+    The proof is the published version's. A run that is not published is compiled and proven first.
+    """
+    log = RunLog(data_dir)
     runs = log.list()
-    run = _newest(runs, options.data_dir) if options.run_id is None else log.find_finished(options.run_id)
-    if climbed := find_published(options.models_dir, run):
+    run = _newest(runs, data_dir) if run_id is None else log.find_finished(run_id)
+    if climbed := find_published(models_dir, run):
         left = load_artifacts(log.folder(run.id), run)
     else:
         print(f"run {run.id} is not published: it is compiled and proven for this report", file=sys.stderr)
-        candidate = make_candidate(options.data_dir, run, allowed_mismatches=0)
+        candidate = make_candidate(data_dir, run, allowed_mismatches=0)
         left, climbed = candidate.left, candidate.climbed
     print(_write(log.folder(run.id), make_report(run, left, climbed, runs)))
-    return 0
 
 
 def _newest(runs: Sequence[Run], data_dir: Path) -> Run:
@@ -62,26 +65,9 @@ def _newest(runs: Sequence[Run], data_dir: Path) -> Run:
 
 
 def _write(folder: Path, page: bytes) -> Path:
-    """Puts a report in the place of the one that was there, whole or not at all."""
+    """Replace the run's report, if it has one, by a rename: the file is whole at any time."""
     with tempfile.TemporaryDirectory(prefix=".report-", dir=folder) as staging:
         write_file(Path(staging) / REPORT_FILE, page)
         (Path(staging) / REPORT_FILE).replace(folder / REPORT_FILE)
     sync_folder(folder)
     return folder / REPORT_FILE
-
-
-def _make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m convert.report",
-        description="Write a run's report, one HTML page that needs no network, and print its path.",
-    )
-    parser.add_argument(
-        "run_id",
-        metavar="RUN_ID",
-        nargs="?",
-        type=int,
-        help="the run's id, as `python -m training runs` lists it (default: the newest finished run)",
-    )
-    add_data_dir(parser)
-    add_models_dir(parser)
-    return parser

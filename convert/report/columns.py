@@ -9,7 +9,7 @@ import pandas as pd
 from training.columns import Column
 from training.dataset import Dataset
 from training.errors import TrainingError
-from training.review import review
+from training.quality import check_quality
 
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 SHOWN_VALUES = 5
@@ -57,7 +57,7 @@ def describe_columns(dataset: Dataset) -> tuple[ColumnFacts, ...]:
 def find_doubts(dataset: Dataset) -> tuple[str, ...]:
     """Says what is doubtful about a table as a whole, as training does before it fits."""
     try:
-        return tuple(review(dataset))
+        return tuple(check_quality(dataset))
     except TrainingError as error:
         return (str(error),)
 

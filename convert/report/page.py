@@ -16,7 +16,7 @@ from convert.report.figures import Plot
 from convert.report.importance import Importance
 from convert.report.timing import Pace
 from server.contract.signature import Answer, Label
-from server.contract.values import MAX_WHOLE
+from server.contract.types import MAX_INTEGER
 from training.runlog import Run
 
 _TEMPLATE = "page.html"
@@ -82,7 +82,7 @@ def render(page: Page) -> bytes:
 
 def _number(value: float) -> str:
     """Words a number by four figures, or by all of its whole part."""
-    return f"{value:,.0f}" if 1000 <= abs(value) < MAX_WHOLE else f"{value:.4g}"  # noqa: PLR2004  it has four figures
+    return f"{value:,.0f}" if 1000 <= abs(value) < MAX_INTEGER else f"{value:.4g}"  # noqa: PLR2004  it has four figures
 
 
 def _answer(answer: Answer | None) -> str:

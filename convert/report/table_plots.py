@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from convert.report.classes import COLOURS
 from convert.report.figures import ACCENT, INK, REST, Plot, draw, draw_axes, short
 from server.contract.signature import Label
-from training.columns import MAX_WHOLE, Column
+from server.contract.types import MAX_INTEGER
+from training.columns import Column
 from training.dataset import Dataset
 
 MAX_CLASSES, MAX_FEATURES, MAX_CATEGORIES = 20, 20, 8
@@ -202,7 +203,7 @@ def _edges(values: pd.Series) -> npt.NDArray[np.float64]:
         return np.array([least - half, least + half])
     # By Rice's rule, twice the cube root of the rows.
     bins = int(np.clip(2 * np.cbrt(len(values)), MIN_BINS, MAX_BINS))
-    if (values % 1 == 0).all() and max(abs(least), abs(most)) < MAX_WHOLE / 2:
+    if (values % 1 == 0).all() and max(abs(least), abs(most)) < MAX_INTEGER / 2:
         # Whole numbers, as many in each bin: else some bins would lie between two of them.
         return np.arange(least - 0.5, most + (step := np.ceil((most - least + 1) / bins)), step)
     return np.unique(np.linspace(least, most, bins + 1))

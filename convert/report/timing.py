@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 import pandas as pd
 
-from convert.parity.answers import ask_session, to_rows
+from convert.parity.answers import evaluate_session, to_rows
 from server.contract.signature import Signature
 from server.models.session import Session
 from training.estimators import Estimator
@@ -58,7 +58,7 @@ def measure_paces(
         SessionError: If it can answer none of them.
     """
     asked = known.iloc[: max(SIZES)]
-    answers = ask_session(session, to_rows(asked), (_BATCH_ROWS,), signature.answer_width)
+    answers = evaluate_session(session, to_rows(asked), (_BATCH_ROWS,), signature.answer_width)
     answered = asked[answers.is_answered]
     return tuple(_measure(estimator, session, answered, size) for size in SIZES)
 

@@ -1,35 +1,36 @@
-"""Model + settings -> Desk: all that one model's requests need, whichever way they come in."""
+"""Makes the service of one loaded model: its codec, its coalescer, its metrics and its replies to errors."""
 
 import logging
-from collections import Counter
 from collections.abc import Callable
 
 import attrs
 
 from server.coalescing.coalescer import Coalescer
 from server.coalescing.cost import Cost, choose_limits, measure
-from server.coalescing.pending import Limits
+from server.coalescing.pending import BatchReport, Limits
 from server.codec.json_rows import Codec
 from server.contract.signature import Answer, Row
 from server.errors import DeadlineError, OverloadedError
-from server.host.memory import choose_queue_rows
 from server.models.catalog import Model
 from server.settings import Settings
+from server.telemetry.categories import UnknownCategories
 from server.telemetry.metrics import ModelMetrics
+from server.wire.prepared import PreparedReplies
 from server.wire.replies import Reply, reply_to
 
 logger = logging.getLogger(__name__)
 
 
 @attrs.frozen(eq=False)
-class Desk:
-    """Where the requests for one model are handed in.
+class Service:
+    """One served version of a model: all that requests for it need, whichever way they come.
 
     Attributes:
         name: The model's name.
         codec: Its wire format.
         coalescer: What answers its rows.
         metrics: Its instruments.
+        prepared: The replies to one row, by label; none where a reply has more than a label.
         about: In words, what a run costs and how requests are coalesced.
     """
 
@@ -37,10 +38,16 @@ class Desk:
     codec: Codec
     coalescer: Coalescer[Row, Answer]
     metrics: ModelMetrics
+    prepared: PreparedReplies
     about: str
 
+    @property
+    def timeout_s(self) -> float:
+        """How long a request may take where it does not say less."""
+        return self.coalescer.limits.timeout_s
+
     def refuse(self, error: Exception) -> Reply:
-        """Gives the reply to an error, and counts it where it is for want of time."""
+        """Return the reply to an error, and count it where the request was shed or late."""
         if isinstance(error, OverloadedError):
             self.metrics.rejections[error.reason] += 1
         elif isinstance(error, DeadlineError):
@@ -48,40 +55,52 @@ class Desk:
         return reply_to(error)
 
 
-def open_desk(model: Model, settings: Settings, free_bytes: int) -> Desk:
-    """Measures what the model costs, chooses how its requests are coalesced, and says so in the log.
+def open_service(model: Model, settings: Settings, queue_rows: int) -> Service:
+    """Measure what a model costs, choose how its requests are coalesced, and say so in the log.
 
     Args:
         model: What answers.
         settings: What was asked for.
-        free_bytes: How much of the memory that is left is for this model.
+        queue_rows: How many rows may wait for it.
     """
     manifest = model.manifest
-    # By a codec of its own: the served one counts what clients send.
-    row = Codec(manifest.signature, manifest.model_name).decode_row(manifest.golden[0].to_request())
+    row = model.codec.decode_row(manifest.golden[0].to_request())
     cost = measure(lambda rows: model.session.run([row] * rows))
     why, mode = ("asked for" if settings.coalescing != "auto" else "measured"), settings.coalescing
     if not model.batch_invariant:
         why, mode = "answers change with the batch by more than the certificate's tolerance", "off"
-    types = Counter("category" if one.type == "category" else "number" for one in manifest.signature.features)
-    queue_rows = settings.max_queue_rows or choose_queue_rows(free_bytes, types["number"], types["category"])
     chosen = choose_limits(cost, mode, settings.max_batch_rows or None, queue_rows, settings.deadline_ms / 1000)
     # No batch is larger than the ones in which the model was proven equal.
     limits = attrs.evolve(chosen, max_batch_rows=min(chosen.max_batch_rows, manifest.parity.max_batch_rows))
-    metrics = ModelMetrics(cost, limits, why, lambda: coalescer.statistics().queued_rows, model.codec.unseen)
+    unknown = UnknownCategories(manifest.signature.features)
+    metrics = ModelMetrics(cost, limits, why, lambda: coalescer.statistics().queued_rows, unknown.counts)
+    _log_limits(manifest.name, cost, limits, why)
+
+    def report(batch: BatchReport) -> None:
+        metrics.report(batch)
+        unknown.count(batch.rows)
+
+    coalescer = Coalescer(
+        model.session.run,
+        limits,
+        _estimate(cost.batch_s, cost.row_s, limits.max_batch_rows),
+        report if unknown.counts else metrics.report,
+    )
+    prepared = PreparedReplies(model.codec.known_answers)
+    return Service(manifest.name, model.codec, coalescer, metrics, prepared, _about(cost, limits, why))
+
+
+def _log_limits(name: str, cost: Cost, limits: Limits, why: str) -> None:
     facts = {
-        "model": manifest.name,
+        "model": name,
         "batch_us": round(cost.batch_s * 1e6, 1),
         "row_us": round(cost.row_s * 1e6, 2),
         "max_batch_rows": limits.max_batch_rows,
-        "max_queue_rows": queue_rows,
+        "max_queue_rows": limits.max_queue_rows,
         "on_worker": limits.on_worker,
         "why": why,
     }
     logger.info("coalescing", extra={"facts": facts})
-    estimate_s = _estimate(cost.batch_s, cost.row_s, limits.max_batch_rows)
-    coalescer = Coalescer(model.session.run, limits, estimate_s, metrics.report)
-    return Desk(manifest.name, model.codec, coalescer, metrics, _about(cost, limits, why))
 
 
 def _about(cost: Cost, limits: Limits, why: str) -> str:

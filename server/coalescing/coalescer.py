@@ -26,10 +26,10 @@ logger = logging.getLogger(__name__)
 
 SLICES_PER_BATCH = 4
 """A pending of many rows takes this part of a batch's room at a time, so that small ones beside it need not wait."""
-SURE_SHARE = 0.5
-"""A request is taken where its estimated time is within this part of what it has; the rest is for what nobody foresees.
+ADMITTED_SHARE = 0.5
+"""Admission control: a request is accepted if its estimated completion takes at most this part of its timeout.
 
-With none left over, under constant overload, each row is run just too late to be of use.
+The margin absorbs errors of the estimate. Without it, under sustained overload, every answer comes just too late.
 """
 SMOOTHING = 0.1
 """How much the last batch counts in how far the worker is behind its estimate."""
@@ -54,7 +54,7 @@ class Coalescer(Generic[RowT, AnswerT]):
             report: Told of each batch once it has run.
         """
         self.limits = limits
-        self._deadline_s = limits.deadline_s
+        self._timeout_s = limits.timeout_s
         self._run = run
         self._estimate_s = estimate_s
         self._report = report
@@ -96,7 +96,7 @@ class Coalescer(Generic[RowT, AnswerT]):
             rows: One or more rows.
             settle: Called once, from the loop, with as many answers in order, or with the error; never from within
                 this call.
-            deadline_s: How long it may take from now, where that is less than the limit.
+            deadline_s: When its answer is no longer wanted, on the loop's clock, where that is before the limit.
 
         Returns:
             The pending, which `cancel` takes.
@@ -108,13 +108,14 @@ class Coalescer(Generic[RowT, AnswerT]):
         if not self._has_loop:
             self._keep_loop()
         now_s = self._loop.time()
-        allowed_s = self._deadline_s
-        if deadline_s is not None and deadline_s < allowed_s:
-            allowed_s = deadline_s
-            self._admit(len(rows), allowed_s)
-        elif self._closed or self._running is not None or self._queued_rows + len(rows) > self._sure_rows:
-            self._admit(len(rows), allowed_s)
-        pending = Pending(rows, settle, now_s + allowed_s, time.perf_counter())
+        latest_s = now_s + self._timeout_s
+        if deadline_s is not None and deadline_s < latest_s:
+            self._admit(len(rows), deadline_s - now_s)
+        else:
+            deadline_s = latest_s
+            if self._closed or self._running is not None or self._queued_rows + len(rows) > self._sure_rows:
+                self._admit(len(rows), self._timeout_s)
+        pending = Pending(rows, settle, deadline_s, time.perf_counter())
         self._queue.append(pending)
         self._queued_rows += len(rows)
         if self._worker is not None:
@@ -122,32 +123,6 @@ class Coalescer(Generic[RowT, AnswerT]):
         if self._running is None and not self._flush_due:
             self._schedule()
         return pending
-
-    async def answer(self, rows: Sequence[RowT], deadline_s: float | None = None) -> list[AnswerT]:
-        """Queues a request and waits for its answers; a cancelled wait cancels the request.
-
-        Raises:
-            OverloadedError: As `submit` does.
-            DeadlineError: If the deadline passed.
-            SessionError: If a row of it could not be answered.
-        """
-        if not self._has_loop:
-            self._keep_loop()
-        future: asyncio.Future[list[AnswerT]] = self._loop.create_future()
-
-        def settle(outcome: list[AnswerT] | CorollaError) -> None:
-            if future.done():
-                return
-            if isinstance(outcome, CorollaError):
-                future.set_exception(outcome)
-            else:
-                future.set_result(outcome)
-
-        pending = self.submit(rows, settle, deadline_s)
-        try:
-            return await future
-        finally:
-            self.cancel(pending)
 
     def cancel(self, pending: Pending[RowT, AnswerT]) -> None:
         """Takes back a request that nobody waits for any more: its rows are not run, and nothing is settled."""
@@ -174,7 +149,7 @@ class Coalescer(Generic[RowT, AnswerT]):
             wait_s = self._expect_s(self._queued_rows)
             raise OverloadedError(f"the queue is full ({self.limits.max_queue_rows} rows)", "queue_full", wait_s)
         ahead = self._queued_rows + (len(self._running.rows) if self._running else 0)
-        if ahead and (wait_s := self._expect_s(ahead + rows)) > SURE_SHARE * allowed_s:
+        if ahead and (wait_s := self._expect_s(ahead + rows)) > ADMITTED_SHARE * allowed_s:
             raise OverloadedError("the deadline cannot be met, there is too much queued", "deadline", wait_s)
 
     def _expect_s(self, rows: int) -> float:
@@ -240,7 +215,7 @@ class Coalescer(Generic[RowT, AnswerT]):
                 self._collect(pending, answers[start : start + count], all_answered=outcomes.all_answered)
             start += count
         settle_s = time.perf_counter() - start_s
-        self._report(BatchReport(len(batch.rows), len(batch.parts), max(0.0, waited_s), outcomes.run_s, settle_s))
+        self._report(BatchReport(batch.rows, len(batch.parts), max(0.0, waited_s), outcomes.run_s, settle_s))
         self._continue()
 
     def _collect(self, pending: Pending[RowT, AnswerT], answers: list[AnswerT], *, all_answered: bool) -> None:
@@ -316,6 +291,6 @@ class Coalescer(Generic[RowT, AnswerT]):
 def _rows_within(estimate_s: Callable[[int], float], limits: Limits) -> int:
     """Gives a number of rows that surely can be queued and answered in time, so that fewer need no look at all."""
     rows = limits.max_queue_rows
-    while rows and estimate_s(rows) > SURE_SHARE * limits.deadline_s:
+    while rows and estimate_s(rows) > ADMITTED_SHARE * limits.timeout_s:
         rows //= 2
     return rows

@@ -68,7 +68,7 @@ def choose_batch_rows(cost: Cost) -> int:
     return rows
 
 
-def choose_limits(cost: Cost, mode: Mode, max_batch_rows: int | None, max_queue_rows: int, deadline_s: float) -> Limits:
+def choose_limits(cost: Cost, mode: Mode, max_batch_rows: int | None, max_queue_rows: int, timeout_s: float) -> Limits:
     """Chooses how a model's requests are coalesced.
 
     Args:
@@ -76,13 +76,13 @@ def choose_limits(cost: Cost, mode: Mode, max_batch_rows: int | None, max_queue_
         mode: ``off`` runs each row by itself; ``auto`` chooses between ``inline`` and ``worker`` by the cost.
         max_batch_rows: What was asked for, if anything.
         max_queue_rows: The most rows that may wait.
-        deadline_s: How long a request may take, in seconds.
+        timeout_s: How long a request may take, in seconds.
     """
     rows = 1 if mode == "off" else max_batch_rows or choose_batch_rows(cost)
     if mode == "auto" and not max_batch_rows:
         rows = _fit_inline(cost, rows)
     on_worker = mode == "worker" or (mode != "inline" and cost.of(rows) > INLINE_S)
-    return Limits(rows, max_queue_rows, deadline_s, on_worker)
+    return Limits(rows, max_queue_rows, timeout_s, on_worker)
 
 
 def _fit_inline(cost: Cost, rows: int) -> int:

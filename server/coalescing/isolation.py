@@ -48,7 +48,8 @@ def _isolate(
         middle = len(rows) // 2
         return run_batch(run, rows[:middle]).of_rows + run_batch(run, rows[middle:]).of_rows
     if isinstance(error, SessionError):
-        return [error]
+        # A new one: the traceback of the old one holds the frames of this batch, and so its rows, in a circle.
+        return [type(error)(str(error))]
     logger.error("a row could not be answered", exc_info=error)
     return [SessionError(f"the model could not answer: {type(error).__name__}")]
 

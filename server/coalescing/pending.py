@@ -1,7 +1,7 @@
 """What a coalescer deals in: pendings, batches, and what is told of them; plain values that decide nothing."""
 
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import attrs
 
@@ -52,14 +52,14 @@ class BatchReport:
     """What is told of each batch.
 
     Attributes:
-        rows: Its rows.
+        rows: The rows that ran.
         requests: The pendings that had rows in it.
         queue_s: How long the first of them had waited.
         run_s: How long the run took.
         settle_s: How long it took to hand all the answers over: on the lane, to encode and write them.
     """
 
-    rows: int
+    rows: Sequence[Any]
     requests: int
     queue_s: float
     run_s: float
@@ -86,11 +86,11 @@ class Limits:
     Attributes:
         max_batch_rows: The most rows that one run is given.
         max_queue_rows: The most rows that may wait.
-        deadline_s: How long a request may take where it does not say less.
+        timeout_s: How long a request may take where it does not say less.
         on_worker: Whether batches run on a thread of their own, the event loop going on meanwhile.
     """
 
     max_batch_rows: int
     max_queue_rows: int
-    deadline_s: float
+    timeout_s: float
     on_worker: bool

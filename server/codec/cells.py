@@ -1,20 +1,24 @@
-"""Cells of text -> values, a column at a time: what a table says is read as training reads it.
+"""Reads one column of a table in a request: cells of text to values of the feature's type.
 
-What training takes for a value of a kind is taken here, and nothing else (`training.columns`; a test holds the two
-against each other); the bounds are those of a request in JSON. It knows nothing of rows or of CSV.
+The grammar is the one that training reads tables by (`server.contract.types`), the bounds are those of JSON requests.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
-from server.contract.signature import MAX_FP32, Feature, Type, Value
-from server.contract.values import MAX_TEXT_CHARS, MAX_WHOLE
+from server.contract.signature import Feature, Value
+from server.contract.types import (
+    MAX_FP32,
+    MAX_INTEGER,
+    MAX_TEXT_CHARS,
+    MISSING,
+    Type,
+    parse_booleans,
+    parse_integers,
+    parse_numbers,
+)
 
-MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"})
-"""Cells that stand for no value."""
-_OF_NUMBERS = re.compile(r"[0-9+\-.eE]*")
-"""What numbers are written with; of such characters `float` takes what is a number in training, and no more."""
-_BOOLEANS = {"true": True, "false": False}
+NumberT = TypeVar("NumberT", int, float)
 
 
 class CellError(ValueError):
@@ -37,33 +41,22 @@ def read_column(feature: Feature, cells: Sequence[str]) -> Sequence[Value]:
             raise CellError
         known = iter(_READERS[feature.type]([cell for cell in cells if cell not in MISSING]))
         return [feature.missing if cell in MISSING else next(known) for cell in cells]
-    except (ValueError, LookupError) as error:
+    except ValueError as error:
         raise CellError from error
 
 
 def _read_numbers(cells: Sequence[str]) -> Sequence[float]:
-    if not _OF_NUMBERS.fullmatch("".join(cells)):
-        raise CellError
-    numbers = list(map(float, cells))
-    _check_bounds(numbers, MAX_FP32)
-    return numbers
+    return _within(MAX_FP32, parse_numbers(cells))
 
 
-def _read_whole_numbers(cells: Sequence[str]) -> Sequence[int]:
-    numbers = list(map(int, cells))
-    if list(map(str, numbers)) != list(cells):  # 007, +7 and -0 are no whole numbers in training
-        raise CellError
-    _check_bounds(numbers, MAX_WHOLE)
-    return numbers
+def _read_integers(cells: Sequence[str]) -> Sequence[int]:
+    return _within(MAX_INTEGER, parse_integers(cells))
 
 
-def _check_bounds(numbers: Sequence[float], most: float) -> None:
+def _within(most: float, numbers: Sequence[NumberT]) -> Sequence[NumberT]:
     if numbers and (max(numbers) > most or min(numbers) < -most):
         raise CellError
-
-
-def _read_booleans(cells: Sequence[str]) -> Sequence[bool]:
-    return [_BOOLEANS[cell.lower()] for cell in cells]
+    return numbers
 
 
 def _read_texts(cells: Sequence[str]) -> Sequence[str]:
@@ -74,7 +67,7 @@ def _read_texts(cells: Sequence[str]) -> Sequence[str]:
 
 _READERS: Mapping[Type, Callable[[Sequence[str]], Sequence[Value]]] = {
     "number": _read_numbers,
-    "integer": _read_whole_numbers,
-    "boolean": _read_booleans,
+    "integer": _read_integers,
+    "boolean": parse_booleans,
     "category": _read_texts,
 }

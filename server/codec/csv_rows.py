@@ -9,9 +9,10 @@ import itertools
 import operator
 from collections.abc import Iterator, Sequence
 
-from server.codec.cells import MISSING, CellError, read_column
+from server.codec.cells import CellError, read_column
 from server.codec.faults import MAX_FAULTS, Explainer, clip, invalid
 from server.contract.signature import Feature, Row
+from server.contract.types import MISSING
 from server.contract.values import expected_value
 from server.errors import BodyTooLargeError, MalformedBodyError
 

@@ -5,9 +5,7 @@ refuses is looked at again, feature by feature, so that the error can name each 
 """
 
 import re
-import threading
-from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -25,7 +23,6 @@ class Codec:
 
     Attributes:
         known_answers: The whole body that answers a row without probabilities, by label; none of a regressor.
-        unseen: How many values were taken that training did not see, by the category's name.
     """
 
     def __init__(self, signature: Signature, model_name: str) -> None:
@@ -42,13 +39,6 @@ class Codec:
         self._explainer = Explainer(features)
         self._csv = CsvReader(features, self._explainer)
         self._missing = [feature.missing for feature in features]
-        self._vocabularies = [
-            (place, feature.name, frozenset((*feature.vocabulary, "")))
-            for place, feature in enumerate(features)
-            if feature.type == "category"
-        ]
-        self._counting = threading.Lock()  # large bodies are decoded by a thread
-        self.unseen: Counter[str] = Counter({name: 0 for _, name, _ in self._vocabularies})
         shape, to_values = _choose_shape(features)
         self._to_row = self._choose_finish(features, to_values)
         self._row = msgspec.json.Decoder(shape)
@@ -70,8 +60,6 @@ class Codec:
             raise self._explainer.explain_row(body) from None
         if body.count(b":") != self._colons or b"\\" in body:  # _may_repeat: its call would be a fifteenth of all this
             _refuse(repeated(body))
-        if self._vocabularies:
-            self._count_unseen((row,))
         return row
 
     def decode_rows(self, body: bytes, max_rows: int) -> list[Row]:
@@ -91,7 +79,6 @@ class Codec:
             raise self._explainer.explain_rows(body, max_rows, self._is_sound) from None
         if body.count(b":") != self._colons * len(rows) or b"\\" in body:
             _refuse(self._repeated_in_rows(body))
-        self._count_unseen(rows)
         return rows
 
     def decode_csv(self, body: bytes, max_rows: int) -> list[Row]:
@@ -102,9 +89,7 @@ class Codec:
             BodyTooLargeError: If it has more rows than that; their cells are not read.
             InvalidRowError: If it does not fit the signature; fields are named ``<index>.<feature>``.
         """
-        rows = self._csv.read(body, max_rows)
-        self._count_unseen(rows)
-        return rows
+        return self._csv.read(body, max_rows)
 
     def encode_answer(self, answer: Answer, *, probabilities: bool) -> bytes:
         """Writes ``{"output", "model_name"}``, with ``probabilities`` by label where they are asked for."""
@@ -137,13 +122,6 @@ class Codec:
             return values
 
         return finish
-
-    def _count_unseen(self, rows: Collection[Row]) -> None:
-        for place, name, vocabulary in self._vocabularies:
-            unseen = sum(row[place] not in vocabulary for row in rows)
-            if unseen:
-                with self._counting:
-                    self.unseen[name] += unseen
 
     def _is_sound(self, row: bytes) -> bool:
         try:

@@ -4,32 +4,18 @@ It knows nothing of folders, sessions or HTTP.
 """
 
 import math
-import re
 from typing import Any, Literal
 
 import attrs
 import msgspec
 
+from server.contract.names import name_fault
 from server.contract.signature import Answer, Label, Signature
 from server.errors import RefusedError
 
 FORMAT = 2
-MODEL_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
-RESERVED_NAMES = frozenset({"docs", "healthz", "metrics", "readyz", "v2"})
-"""First path segments that the server uses, or will use, itself."""
-
-
 MAX_TOLERANCE = 1e-3
 """The largest tolerance of a probability that a server takes for a proof."""
-
-
-def name_fault(name: str) -> str | None:
-    """Says what is wrong with a model's name, or None where it can be a route."""
-    if not MODEL_NAME.fullmatch(name):
-        return f"expected a model name that matches {MODEL_NAME.pattern}, got {name!r}"
-    if name in RESERVED_NAMES:
-        return f"the name {name!r} is one that the server uses itself; reserved are {', '.join(sorted(RESERVED_NAMES))}"
-    return None
 
 
 def _check_name(_manifest: object, _field: object, name: str) -> None:
@@ -94,9 +80,10 @@ class GoldenRow:
 
     def difference(self, answer: Answer) -> float:
         """Gives the largest difference of one of an answer's numbers; infinity where one is NaN."""
-        if not self.probabilities:
-            return abs(float(answer.label) - float(self.output)) / self.scale
-        gaps = [abs(a - b) for a, b in zip(answer.probabilities, self.probabilities, strict=True)]
+        if self.probabilities:
+            gaps = [abs(a - b) for a, b in zip(answer.probabilities, self.probabilities, strict=True)]
+        else:
+            gaps = [abs(float(answer.label) - float(self.output)) / self.scale]
         # A NaN would hide in a maximum.
         return math.inf if any(map(math.isnan, gaps)) else max(gaps)
 

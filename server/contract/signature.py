@@ -9,8 +9,9 @@ from typing import Literal, NamedTuple
 
 import attrs
 
+from server.contract.types import Type
+
 Datatype = Literal["FP32", "FP64", "INT64", "BOOL", "BYTES"]
-Type = Literal["number", "integer", "boolean", "category"]
 Label = str | int | bool | float
 """What a model says of a row: a class (text, a whole number or a boolean), or a number where it is a regressor's."""
 Value = float | bool | str
@@ -22,8 +23,6 @@ Text for a category, "" where it is missing; a number for anything else (True is
 
 NUMBERS, CATEGORIES = "numbers", "categories"
 """The inputs of a compiled model: one tensor for all features that are numbers, and one for those that are not."""
-MAX_FP32 = 3.4028234663852886e38
-"""The largest finite FP32 (IEEE 754 binary32): a number beyond it would reach the model as infinity."""
 QUANTILES = 5
 _INPUT_DATATYPES: Mapping[str, tuple[Datatype, ...]] = {NUMBERS: ("FP32", "FP64"), CATEGORIES: ("BYTES",)}
 

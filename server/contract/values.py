@@ -4,12 +4,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from server.contract.signature import MAX_FP32, Feature
-
-MAX_WHOLE = 2**53
-"""Up to here every whole number is a float64 of its own (IEEE 754 binary64)."""
-MAX_TEXT_CHARS = 1000
-"""The longest text that a category may be; one that training saw is not longer either."""
+from server.contract.signature import Feature
+from server.contract.types import MAX_FP32, MAX_INTEGER, MAX_TEXT_CHARS
 
 _TYPES: dict[str, tuple[Any, str, str]] = {
     "number": (
@@ -18,9 +14,9 @@ _TYPES: dict[str, tuple[Any, str, str]] = {
         f" within ±{MAX_FP32:.7e}",
     ),
     "integer": (
-        Annotated[int, msgspec.Meta(ge=-MAX_WHOLE, le=MAX_WHOLE)],
+        Annotated[int, msgspec.Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)],
         "a whole number",
-        f" within ±{MAX_WHOLE}",
+        f" within ±{MAX_INTEGER}",
     ),
     "boolean": (bool, "true or false", ""),
     "category": (

@@ -1,4 +1,4 @@
-"""``p99_ms=5,rss_mb=200`` -> Budget: what a host must keep to; knows nothing of how it is measured."""
+"""``p99_ms=5,rss_mb=200`` -> Budget: the limits that a server must keep on this host."""
 
 import math
 
@@ -7,11 +7,11 @@ import attrs
 
 @attrs.frozen
 class Budget:
-    """What a server may take; None is no bound.
+    """The limits of a server; None is no limit.
 
     Attributes:
-        p99_ms: The 99th percentile of its latency, in milliseconds.
-        rss_mb: Its resident memory at its largest, in millions of bytes.
+        p99_ms: The limit of the 99th percentile of the latency, in milliseconds.
+        rss_mb: The limit of the peak RSS, in millions of bytes.
     """
 
     p99_ms: float | None = None
@@ -19,10 +19,10 @@ class Budget:
 
 
 def parse_budget(text: str) -> Budget:
-    """Reads a budget.
+    """Parse a budget.
 
     Raises:
-        ValueError: If a part is no known key with a number above zero; the text says what was expected.
+        ValueError: If a part is not a known key with a number above zero; the text says what was expected.
     """
     known = [field.name for field in attrs.fields(Budget)]
     bounds: dict[str, float] = {}

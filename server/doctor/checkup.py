@@ -1,37 +1,39 @@
-"""Versions on disk -> what each is worth on this host; loads them as the server does, and knows nothing of HTTP."""
+"""Versions on disk -> golden rows replayed and cost measured on this host; each is loaded as the server loads it."""
 
 import functools
 from pathlib import Path
 
-from server.api.service import open_desk
+from server.api.service import open_service
 from server.codec.json_rows import Codec
 from server.contract.manifest import Manifest
 from server.doctor.report import Refused, Replay, Served
 from server.errors import CorollaError
 from server.host.cgroup import read_resident_bytes
+from server.host.sizing import Sizes
 from server.models.catalog import Model, Refusal, load_model, load_newest
+from server.models.replay import replay
 from server.models.repository import MODEL_FILE, list_versions, read_package
 from server.models.session import Session
 from server.models.trust import TrustedKeys
 from server.settings import Settings
 
 
-class Ward:
-    """All that is loaded, and what was refused on the way.
+class LoadedModels:
+    """The newest sound version of every model, loaded into this process.
 
     Attributes:
-        models: The loaded models, and how many bytes the process grew by for each.
+        models: Each loaded model, and by how many bytes the process's RSS grew for it.
         refused: The versions that were refused.
-        fault: Why the model repository cannot be read, if so.
+        fault: Why the model repository cannot be read; empty if it can.
     """
 
     def __init__(self, models_dir: Path, threads: int, trusted: TrustedKeys | None = None) -> None:
-        """Loads the newest sound version of every model.
+        """Load the models.
 
         Args:
-            models_dir: The model repository; without it there is nothing to load.
+            models_dir: The model repository; a missing one has no models.
             threads: How many threads a session may use.
-            trusted: Whose signature a version must bear; None takes those without one.
+            trusted: The keys of which one must have signed a version; None takes unsigned versions.
         """
         load = functools.partial(load_model, threads=threads, trusted=trusted)
         self.models: list[tuple[Model, int]] = []
@@ -46,35 +48,29 @@ class Ward:
                 self.models.append((model, read_resident_bytes() - before_bytes))
         self.refused = tuple(_refuse(models_dir, refusal, threads) for refusal in refusals)
 
-    def examine(self, models_dir: Path, settings: Settings, free_bytes: int) -> tuple[Served, ...]:
-        """Measures each loaded model and chooses its bounds as the server would.
+    def examine(self, models_dir: Path, settings: Settings, sizes: Sizes) -> tuple[Served, ...]:
+        """Measure each model and choose its limits as the server would.
 
         Args:
-            models_dir: Where they were loaded from.
-            settings: The server's.
-            free_bytes: What a server's process has left to grow by.
+            models_dir: The model repository.
+            settings: The server's settings.
+            sizes: The sizes of a server's process.
         """
-        room_bytes = free_bytes // max(1, len(self.models))
-        return tuple(_examine(models_dir, settings, room_bytes, *loaded) for loaded in self.models)
+        return tuple(_examine(models_dir, settings, sizes, *loaded) for loaded in self.models)
 
 
-def replay(manifest: Manifest, session: Session) -> Replay:
-    """Answers a version's golden rows, alone and together, and counts what differs from the estimator's answers.
+def examine_golden_rows(manifest: Manifest, codec: Codec, session: Session) -> Replay:
+    """Replay a version's golden rows, alone and together, and count what differs from the estimator's answers.
 
     Raises:
         CorollaError: If they cannot be answered at all.
     """
-    codec = Codec(manifest.signature, manifest.model_name)
-    rows = [codec.decode_row(known.to_request()) for known in manifest.golden]
-    alone = [answer for row in rows for answer in session.run([row])]
-    pairs_alone, pairs_together = (
-        list(zip(manifest.golden, answers, strict=True)) for answers in (alone, session.run(rows))
-    )
+    found = replay(manifest, codec, session)
     return Replay(
-        rows=len(rows),
-        flips_alone=sum(known.is_flipped(answer) for known, answer in pairs_alone),
-        flips_together=sum(known.is_flipped(answer) for known, answer in pairs_together),
-        max_difference=max(known.difference(answer) for known, answer in (*pairs_alone, *pairs_together)),
+        rows=found.rows,
+        flips_alone=found.alone.flips,
+        flips_together=found.together.flips,
+        max_difference=max(found.alone.max_difference, found.together.max_difference),
         tolerance=manifest.parity.tolerance,
     )
 
@@ -84,28 +80,30 @@ def _refuse(models_dir: Path, refusal: Refusal, threads: int) -> Refused:
     replayed = None
     try:
         package = read_package(models_dir / name / str(number), name, number)
-        replayed = replay(package.manifest, Session(package.model, package.manifest.signature, threads))
+        manifest = package.manifest
+        codec = Codec(manifest.signature, manifest.model_name)
+        replayed = examine_golden_rows(manifest, codec, Session(package.model, manifest.signature, threads))
     except CorollaError:
-        pass  # what it was refused for comes before its golden rows
+        pass  # the version is refused for a fault that comes before its golden rows
     return Refused(name, number, refusal.reason, replayed)
 
 
-def _examine(models_dir: Path, settings: Settings, room_bytes: int, model: Model, loaded_bytes: int) -> Served:
+def _examine(models_dir: Path, settings: Settings, sizes: Sizes, model: Model, loaded_bytes: int) -> Served:
     manifest = model.manifest
-    desk = open_desk(model, settings, room_bytes)
-    limits, cost = desk.coalescer.limits, desk.metrics.cost
+    service = open_service(model, settings, sizes.queue_rows(manifest.signature))
+    limits, cost = service.coalescer.limits, service.metrics.cost
     return Served(
         name=manifest.name,
         version=manifest.version,
         model_name=manifest.model_name,
         file_bytes=(models_dir / manifest.name / str(manifest.version) / MODEL_FILE).stat().st_size,
         loaded_bytes=loaded_bytes,
-        replay=replay(manifest, model.session),
+        replay=examine_golden_rows(manifest, model.codec, model.session),
         batch_us=cost.batch_s * 1e6,
         row_us=cost.row_s * 1e6,
         full_batch_row_us=cost.of(limits.max_batch_rows) / limits.max_batch_rows * 1e6,
         max_batch_rows=limits.max_batch_rows,
         max_queue_rows=limits.max_queue_rows,
         on_worker=limits.on_worker,
-        why=desk.metrics.coalescing[1],
+        why=service.metrics.coalescing[1],
     )

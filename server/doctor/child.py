@@ -1,6 +1,6 @@
-"""Flags -> a real server in a process of its own, for as long as a `with` block; knows nothing of requests.
+"""Flags -> a real server in a child process, for as long as a `with` block.
 
-Whatever ends the block, an error or a signal, the server is stopped: by SIGTERM, on which it drains, or else killed.
+Whatever ends the block, an error or a signal, the server is stopped: by SIGTERM, on which it drains, else by SIGKILL.
 """
 
 import signal
@@ -18,46 +18,48 @@ from server.doctor.errors import NotServingError
 from server.doctor.process_tree import ProcessTree
 
 START_S = 30.0
+"""How long the server may take until all of its workers serve."""
 STOP_S = 5.0
+"""How long the server may take to drain."""
 
 
 class Child:
     """A server that was started.
 
     Attributes:
-        port: Where it listens, on the loopback address.
+        port: The port on which it listens, on the loopback address.
         tree: Its processes.
     """
 
     def __init__(self, process: "subprocess.Popen[bytes]", workers: int) -> None:
-        """Begins to read its log.
+        """Start to read the server's log.
 
         Args:
-            process: Its first process, whose standard error is a pipe.
-            workers: How many have to serve.
+            process: The server's first process, whose standard error is a pipe.
+            workers: How many workers have to serve.
         """
         self.tree = ProcessTree(process.pid)
         self.port = 0
         self._process = process
         self._missing = workers
-        self._last_line = "it said nothing"
+        self._last_line = "it logged nothing"
         self._errors: list[str] = []
         self._settled = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def wait(self) -> None:
-        """Waits until all of its workers serve.
+        """Wait until all workers serve.
 
         Raises:
-            NotServingError: If they do not in time.
+            NotServingError: If they do not within `START_S`; the text has the reasons that they logged.
         """
         if not self._settled.wait(START_S) or self._missing:
             reasons = dict.fromkeys(self._errors) or [self._last_line]  # of several workers each may give the same
             raise NotServingError(f"the server did not start: {'; '.join(reasons)}")
 
     def stop(self) -> None:
-        """Has it drain, and kills it if it does not."""
+        """Let the server drain, and kill it if it does not within `STOP_S`."""
         self._process.terminate()
         try:
             self._process.wait(STOP_S)
@@ -67,7 +69,7 @@ class Child:
         self._reader.join(STOP_S)
 
     def _read(self) -> None:
-        """Reads its log to the end, so that it never has to wait for somebody to read it."""
+        """Read the log to its end, so that the server never waits for a reader of its pipe."""
         with cast("IO[bytes]", self._process.stderr) as log:
             for line in log:
                 self._note(_parse(line))
@@ -87,11 +89,11 @@ class Child:
 
 @contextmanager
 def serving(flags: Sequence[str], workers: int) -> Iterator[Child]:
-    """Starts a server on a free port of the loopback address and waits until it serves.
+    """Start a server on a free port of the loopback address and wait until it serves.
 
     Args:
-        flags: The server's settings; where it listens is said here.
-        workers: How many processes serve by these settings.
+        flags: The server's settings; its address is overridden.
+        workers: How many processes serve with these settings.
 
     Raises:
         NotServingError: If it does not start.
@@ -110,7 +112,7 @@ def serving(flags: Sequence[str], workers: int) -> Iterator[Child]:
 
 @contextmanager
 def _signals_deferred() -> Iterator[None]:
-    """Holds back the signals that end this process: between its start and its name a child could not be stopped."""
+    """Defer SIGTERM and SIGINT: a child that has started and has no name yet could not be stopped."""
     held: list[int] = []
 
     def hold(number: int, _frame: FrameType | None) -> None:

@@ -1,6 +1,6 @@
-"""`python -m server doctor`: flags -> a report of this host and its models, and an exit code.
+"""`python -m server doctor`: reports on this host and its models, and says by its exit code whether they are fit.
 
-0 where they are fit, 1 where they are not, 2 where the command line is not understood.
+The exit code is 0 if they are fit, 1 if they are not, and 2 for a bad command line.
 """
 
 import argparse
@@ -25,10 +25,10 @@ from server.settings import make_parser, read_settings
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints what it finds, and gives the exit code.
+    """Print the report and return the exit code.
 
     Raises:
-        SystemExit: With 2 for flags and settings that cannot be used, 128 and its number more after a signal.
+        SystemExit: With 2 for flags and settings that cannot be used, with 128 plus its number after a signal.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
@@ -42,12 +42,15 @@ def main(arguments: Sequence[str]) -> int:
     logging.disable()  # what a server would log stands in the report
     report = examine(settings, flags, options.budget)
     verdict = judge(report, options.budget, settings.deadline_ms)
-    print("\n".join([_to_json(report, verdict, options.budget)] if options.json else write_lines(report, verdict)))
+    if options.json:
+        print(_to_json(report, verdict, options.budget))
+    else:
+        print("\n".join(write_lines(report, verdict, options.budget, settings.deadline_ms)))
     return 0 if verdict.fit else 1
 
 
 def _make_parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
-    """Makes the parser of the doctor's own flags, and the one of these and the server's together."""
+    """Return the parser of the doctor's own flags, and the one of these and the server's together."""
     own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     own.add_argument("--json", action="store_true", help="print JSON instead of text")
     own.add_argument(
@@ -55,14 +58,15 @@ def _make_parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
         metavar="BOUNDS",
         type=_budget,
         default=Budget(),
-        help="what to keep to, as in p99_ms=5,rss_mb=200: the 99th percentile of the latency in ms, at one rate "
-        "at least, and the server's largest resident memory in MB",
+        help="limits to keep, as in p99_ms=5,rss_mb=200: p99_ms is the 99th percentile of the latency, kept if one "
+        "offered rate or more is within it; rss_mb is the server's peak resident memory (RSS)",
     )
     whole = argparse.ArgumentParser(
         prog="python -m server doctor",
-        description="Say what a server would make of this host, and how it does: replays golden rows, measures models, "
-        "starts a server of these settings on a free port, asks it at a rising rate, and says what to change.",
-        epilog="It ends with 0 where all is fit, 1 where it is not, 2 for a bad flag; it takes about 20 s at most.",
+        description="Check whether this host is fit to serve these models within a budget. Replay each model's golden "
+        "rows, measure what a row costs, start a server of these settings on a free port, ramp up its load until "
+        "throughput saturates, and advise what to change.",
+        epilog="The exit code is 0 if all is fit, 1 if it is not, 2 for a bad flag. It takes about 20 s at most.",
         parents=[own, make_parser()],
         add_help=False,
         allow_abbrev=False,
@@ -78,8 +82,8 @@ def _budget(text: str) -> Budget:
 
 
 def _to_json(report: Report, verdict: Verdict, budget: Budget) -> str:
-    facts: dict[str, Any] = {**_fields(report), "budget": budget, "verdict": verdict}
-    return msgspec.json.format(msgspec.json.encode(facts), indent=2).decode()
+    fields: dict[str, Any] = {**_fields(report), "budget": budget, "verdict": verdict}
+    return msgspec.json.format(msgspec.json.encode(fields), indent=2).decode()
 
 
 def _fields(report: Report) -> dict[str, Any]:

@@ -1,9 +1,11 @@
-"""What can go wrong on the doctor's way.
+"""Errors of the doctor, and where each ends.
 
 flags --argparse--> exit code 2
-a server's process --NotServingError--> a report without load
+the server under load --NotServingError--> a report without load
 """
 
+from server.errors import CorollaError
 
-class NotServingError(Exception):
-    """The server that was started does not serve, or serves no more; the text is the last that it said."""
+
+class NotServingError(CorollaError):
+    """The server that was started does not serve, or no longer serves; the text says why."""

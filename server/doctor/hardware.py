@@ -1,4 +1,4 @@
-"""The kernel's word -> Host: which processor there is, and what of it all this process may use; knows no models."""
+"""/proc and the cgroup -> Host: the processor, its instruction sets, and the limits of this process."""
 
 import os
 import platform
@@ -13,11 +13,11 @@ FEATURES = (
     *("sse4_2", "avx", "f16c", "fma", "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile"),
     *("asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "neon"),
 )
-"""Instruction sets that onnxruntime or numpy have kernels for, as Linux names them; asimd is neon on 64 bits."""
+"""Instruction sets for which onnxruntime or numpy have kernels, by Linux's names; asimd is neon on 64 bits."""
 
 
 def read_host(cores: Cores, cgroup: Path = CGROUP, cpu_info: Path = CPU_INFO) -> Host:
-    """Describes this host."""
+    """Describe this host."""
     cpu, features = read_cpu(cpu_info)
     memory_bytes = read_memory_bytes(cgroup)
     version, providers = read_runtime()
@@ -36,10 +36,10 @@ def read_host(cores: Cores, cgroup: Path = CGROUP, cpu_info: Path = CPU_INFO) ->
 
 
 def read_cpu(cpu_info: Path) -> tuple[str, tuple[str, ...]]:
-    """Gives the name of the first processor and which of `FEATURES` it has; arm64 says no name."""
-    facts: dict[str, str] = {}
+    """Return the first processor's name and which of `FEATURES` it has; arm64 has no name."""
+    fields: dict[str, str] = {}
     for line in cpu_info.read_text().splitlines():
         key, _, value = line.partition(":")
-        facts.setdefault(key.strip(), value.strip())
-    has = set(f"{facts.get('flags', '')} {facts.get('Features', '')}".split())
-    return facts.get("model name", "not named"), tuple(name for name in FEATURES if name in has)
+        fields.setdefault(key.strip(), value.strip())
+    has = set(f"{fields.get('flags', '')} {fields.get('Features', '')}".split())
+    return fields.get("model name", "not named"), tuple(name for name in FEATURES if name in has)

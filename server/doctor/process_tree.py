@@ -1,4 +1,4 @@
-"""A process and all below it -> the CPU and the memory that they take, as Linux tells in /proc; see proc(5)."""
+"""A process and its descendants -> their CPU time and memory, summed, as Linux has them in /proc; see proc(5)."""
 
 import os
 import re
@@ -12,31 +12,31 @@ KIB = 1024
 
 @attrs.frozen
 class ProcessTree:
-    """A process and those that it has started; one that has ended counts for nothing.
+    """A process and its descendants; one that has ended counts nothing.
 
     Attributes:
-        root_pid: The first of them.
-        proc: Where the kernel tells of them.
+        root_pid: The id of the first process.
+        proc: Where proc is mounted.
     """
 
     root_pid: int
     proc: Path = Path("/proc")
 
     def cpu_s(self) -> float:
-        """Gives the CPU time so far, user and system, in seconds."""
+        """Return the CPU time so far, user and system, in seconds."""
         stats = (self._read(pid, "stat").rpartition(")")[2].split() for pid in self._pids())
         return sum(TICK_S * (int(stat[11]) + int(stat[12])) for stat in stats if stat)
 
     def rss_bytes(self) -> int:
-        """Gives what is resident, what they share counted for each."""
+        """Return the RSS; shared pages count for each process."""
         return self._sum("status", "VmRSS")
 
     def peak_rss_bytes(self) -> int:
-        """Gives the most that was resident of each."""
+        """Return the sum of each process's peak RSS."""
         return self._sum("status", "VmHWM")
 
     def pss_bytes(self) -> int | None:
-        """Gives what is resident, what is shared counted in parts; None where the kernel does not tell."""
+        """Return the PSS, in which shared pages are divided; None if the kernel has no such figure."""
         return self._sum("smaps_rollup", "Pss") or None
 
     def _sum(self, file: str, name: str) -> int:

@@ -1,6 +1,6 @@
-"""What the doctor found, as plain values: the schema of `--json`, in which names end with their unit.
+"""The doctor's findings as plain values: the schema of `--json`, in which names end with their unit.
 
-It knows nothing of how any of it is found, and fields are only ever added to a format.
+Fields are only ever added to a format; `FORMAT` changes when one is removed.
 """
 
 import attrs
@@ -10,19 +10,19 @@ FORMAT = 1
 
 @attrs.frozen
 class Host:
-    """What there is, and what of it this process may use.
+    """The host, and the part of it that this process may use.
 
     Attributes:
         machine: The processor's architecture.
         cpu: The processor's name.
-        cpu_features: Those of its instruction sets that make models quicker.
-        cores: How many the host has.
-        affinity: The cores that this process may run on, by number: the cpuset's, and no others.
-        quota_cores: How many cores' worth of time the cgroup gives, where that is limited.
-        memory_bytes: The cgroup's limit, or else all there is.
-        memory_limited: Whether it is the cgroup's limit.
-        onnxruntime: Its version.
-        providers: What it can run models on; the server uses the CPU's.
+        cpu_features: The processor's instruction sets that make models quicker.
+        cores: How many cores the host has.
+        affinity: The numbers of the cores that this process may run on (its cpuset).
+        quota_cores: The cgroup's CPU quota in cores; None without one.
+        memory_bytes: The cgroup's memory limit, or else all memory of the host.
+        memory_limited: Whether `memory_bytes` is a limit of the cgroup.
+        onnxruntime: The version of onnxruntime.
+        providers: onnxruntime's execution providers; the server uses the CPU's.
     """
 
     machine: str
@@ -39,14 +39,14 @@ class Host:
 
 @attrs.frozen
 class Sizing:
-    """What the server does with that.
+    """The sizes that the server chooses on this host.
 
     Attributes:
         workers: How many processes serve.
-        session_threads: How many threads a session has, in each of them.
-        left_bytes: What each process is left to grow by, once its models are loaded.
-        bodies_bytes: How many bytes of bodies are read at the same time, in each process.
-        why: The reason for each, as the log gives it.
+        session_threads: How many threads a session has, in each process.
+        left_bytes: The memory that each process may still grow by, once its models are loaded.
+        bodies_bytes: How many bytes of request bodies each process reads at the same time.
+        why: The reason for each size, as in the log.
     """
 
     workers: int
@@ -58,14 +58,15 @@ class Sizing:
 
 @attrs.frozen
 class Replay:
-    """The golden rows of a version, answered on this host.
+    """The golden rows of a version, replayed on this host.
 
     Attributes:
-        rows: How many there are.
-        flips_alone: How many got another label than the estimator's, each row by itself.
-        flips_together: The same, all rows in one batch.
-        max_difference: The largest difference of one probability (0 to 1), either way.
-        tolerance: The largest that is within the version's certificate.
+        rows: How many golden rows there are.
+        flips_alone: How many rows get another label than the estimator's if each is a batch of its own.
+        flips_together: How many do if all rows are one batch.
+        max_difference: The largest difference of one output, of both replays: of a probability (0 to 1), or of a
+            regressor's number relative to its scale.
+        tolerance: The largest difference that the version's certificate allows.
     """
 
     rows: int
@@ -77,22 +78,22 @@ class Replay:
 
 @attrs.frozen
 class Served:
-    """A model that is served.
+    """A version that is served.
 
     Attributes:
-        name: Its name.
-        version: Its version's number.
-        model_name: The name of its training.
-        file_bytes: The size of its compiled model.
-        loaded_bytes: By how much the process grew as it was loaded.
-        replay: Its golden rows.
-        batch_us: What a run costs, in microseconds, whatever its rows.
-        row_us: More for each row.
-        full_batch_row_us: What a row costs in the largest batch.
+        name: The model's name.
+        version: The version's number.
+        model_name: The name that its answers give as ``model_name``.
+        file_bytes: The size of the compiled model's file.
+        loaded_bytes: By how much the process's RSS grew as the version was loaded.
+        replay: The replay of its golden rows.
+        batch_us: The fixed cost of a run, in microseconds.
+        row_us: The further cost of each row of a run.
+        full_batch_row_us: The cost of a row in the largest batch.
         max_batch_rows: The largest batch.
         max_queue_rows: The most rows that may wait.
-        on_worker: Whether batches run on a thread of their own.
-        why: The reason for that.
+        on_worker: Whether batches run in a worker thread, and not on the event loop.
+        why: The reason for `on_worker` and for the kind of coalescing.
     """
 
     name: str
@@ -117,8 +118,8 @@ class Refused:
     Attributes:
         name: The model's name.
         version: The version's number.
-        reason: Why.
-        replay: Its golden rows, where it is sound enough to be asked.
+        reason: Why it is refused.
+        replay: The replay of its golden rows; None if it cannot be loaded.
     """
 
     name: str
@@ -129,20 +130,20 @@ class Refused:
 
 @attrs.frozen
 class Step:
-    """What became of requests that came at one rate.
+    """What became of requests that were offered at one rate.
 
     Attributes:
-        offered_per_s: How many were due a second.
-        answered_per_s: How many were answered rightly a second.
-        p50_ms: The median latency of these, from the moment when they were due; None where there are none.
-        p99_ms: The 99th percentile of it.
-        answered: How many they are.
-        refused: How many were answered with an error.
-        wrong: How many were answered, but not as the estimator did.
+        offered_per_s: The offered rate: requests due a second.
+        answered_per_s: Right answers a second.
+        p50_ms: The median latency of right answers, from the moment when they were due; None without any.
+        p99_ms: The 99th percentile of that latency.
+        answered: How many right answers there were.
+        refused: How many requests got an error.
+        wrong: How many got 200 with another answer than the estimator's.
         lost: How many were due and never answered.
-        server_cores: How many cores the server took, as a mean.
-        client_cores: How many the client took.
-        halted_s: For how long the cgroup was halted because its quota was used up.
+        server_cores: The cores that the server used, as a mean.
+        client_cores: The cores that the client used, as a mean.
+        halted_s: For how long the cgroup was throttled because its CPU quota was used up, summed over cores.
     """
 
     offered_per_s: float
@@ -160,14 +161,14 @@ class Step:
 
 @attrs.frozen
 class Memory:
-    """What a server has taken after the load.
+    """The server's memory after the load.
 
     Attributes:
-        rss_bytes: Resident, over its processes; what they share counts for each.
-        pss_bytes: The same with what is shared counted in parts, where the kernel tells.
-        peak_rss_bytes: The most that was resident.
-        cgroup_bytes: What the cgroup accounts for, this command and cached files included, where that can be read.
-        cgroup_peak_bytes: The most of it.
+        rss_bytes: RSS, summed over its processes; shared pages count for each.
+        pss_bytes: PSS, in which shared pages are divided; None if the kernel has no such figure.
+        peak_rss_bytes: The peaks of RSS, summed over its processes.
+        cgroup_bytes: The cgroup's memory, this command and the page cache included; None if it cannot be read.
+        cgroup_peak_bytes: The peak of the cgroup's memory.
     """
 
     rss_bytes: int
@@ -182,9 +183,9 @@ class Load:
     """A server under rising load.
 
     Attributes:
-        steps: Each rate, in their order.
-        ended: Why there was no further one.
-        memory: What the server has taken by then.
+        steps: The offered rates, in their order.
+        ended: Why there was no higher rate.
+        memory: The server's memory after the last step.
     """
 
     steps: tuple[Step, ...]
@@ -194,16 +195,16 @@ class Load:
 
 @attrs.frozen
 class Report:
-    """All that was found.
+    """All findings.
 
     Attributes:
         format: The number of this schema.
-        host: What there is.
-        sizing: What the server does with it.
-        served: The models that are served.
-        refused: The versions that are not.
-        load: How a server did; None where nothing can be served, or it did not start.
-        load_fault: Why there is no load, beyond that nothing can be served.
+        host: The host and its limits.
+        sizing: The sizes that the server chooses.
+        served: The versions that are served.
+        refused: The versions that are refused.
+        load: The server under load; None if nothing can be served, or it did not start.
+        load_fault: Why there is no load, unless nothing can be served; empty without a fault.
     """
 
     format: int
@@ -221,8 +222,8 @@ class Verdict:
 
     Attributes:
         fit: Whether there is no fault.
-        within_per_s: The highest rate at which the p99 was within the budget, or else the deadline; None if none was.
-        faults: What is not as it has to be, and by how much.
+        within_per_s: The highest throughput with p99 within the budget, or else the deadline; None if none was.
+        faults: What makes the host unfit, and by how much.
         advice: What to change, and the figure from which that follows.
     """
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import attrs
 
 from server.codec.json_rows import Codec
-from server.contract.manifest import GoldenRow, Manifest
-from server.contract.signature import Answer
+from server.contract.manifest import Manifest
 from server.errors import CorollaError, NoSoundVersionError, RefusedError
+from server.models.replay import replay
 from server.models.repository import list_versions, read_package
 from server.models.session import Session
 from server.models.trust import TrustedKeys
@@ -118,7 +118,7 @@ def load_model(folder: Path, name: str, number: int, threads: int, trusted: Trus
     manifest = package.manifest
     session = Session(package.model, manifest.signature, threads)
     codec = Codec(manifest.signature, manifest.model_name)
-    return Model(manifest, session, codec, batch_invariant=_replay(manifest, session), folder=folder)
+    return Model(manifest, session, codec, batch_invariant=_replay(manifest, codec, session), folder=folder)
 
 
 def load_newest(
@@ -153,29 +153,23 @@ def _tell(model: Model | None, refused: Sequence[Refusal]) -> None:
         logger.info("version loaded", extra={"facts": loaded})
 
 
-def _replay(manifest: Manifest, session: Session) -> bool:
-    """Answers the golden rows from their bytes, as requests would be, and holds them against the estimator's.
+def _replay(manifest: Manifest, codec: Codec, session: Session) -> bool:
+    """Replay the golden rows.
 
     Returns:
-        Whether they are answered together as well as they are alone.
+        Whether they are answered together as they are alone, within the tolerance.
 
     Raises:
         RefusedError: If one of them, alone, is answered otherwise than the estimator did.
     """
-    golden, tolerance = manifest.golden, manifest.parity.tolerance
-    codec = Codec(manifest.signature, manifest.model_name)  # its own: the served one counts what clients send
     try:
-        rows = [codec.decode_row(known.to_request()) for known in golden]
-        alone = [answer for row in rows for answer in session.run([row])]
-        together = session.run(rows)
+        found = replay(manifest, codec, session)
     except CorollaError as error:
         raise RefusedError(f"its golden rows cannot be replayed: {error}") from error
-    for index, (expected, answer) in enumerate(zip(golden, alone, strict=True)):
-        if not _agrees(answer, expected, tolerance):
-            logger.error("golden row", extra={"facts": {"expected": str(expected), "got": str(answer)}})
-            raise RefusedError(f"golden row {index} is not answered on this host as the estimator answered it")
-    return all(_agrees(answer, expected, tolerance) for answer, expected in zip(together, golden, strict=True))
-
-
-def _agrees(answer: Answer, expected: GoldenRow, tolerance: float) -> bool:
-    return not expected.is_flipped(answer) and expected.difference(answer) <= tolerance
+    if found.alone.first_off is not None:
+        facts = {"flips": found.alone.flips, "max_difference": found.alone.max_difference}
+        logger.error("golden rows", extra={"facts": facts})
+        raise RefusedError(
+            f"golden row {found.alone.first_off} is not answered on this host as the estimator answered it"
+        )
+    return found.together.first_off is None

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import attrs
 
-from server.contract.manifest import Manifest, name_fault
+from server.contract.manifest import Manifest
+from server.contract.names import name_fault
 from server.errors import RefusedError
 from server.models.trust import TrustedKeys
 

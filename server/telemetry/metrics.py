@@ -130,10 +130,15 @@ class ModelMetrics:
         self.coalescing = ("off" if limits.max_batch_rows == 1 else "worker" if limits.on_worker else "inline", why)
         self.max_batch_rows = limits.max_batch_rows
 
+    def add_parsed(self, took_s: float) -> None:
+        """Count a request that was decoded."""
+        self.parse_s += took_s
+        self.parsed += 1
+
     def report(self, batch: BatchReport) -> None:
         """Counts a batch, and the requests that were decoded and answered since the last."""
         stages = self._stages
-        self._batch_rows.add(batch.rows)
+        self._batch_rows.add(len(batch.rows))
         stages["queue"].add(batch.queue_s * 1e6)
         stages["run"].add(batch.run_s * 1e6)
         if self.parsed:

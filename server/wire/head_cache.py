@@ -1,42 +1,51 @@
-"""Bytes of a request's head -> what the parser made of them the last time: a client sends the same again and again.
+"""Caches what the parser made of a request's head, by the head's bytes: a client sends the same head again and again.
 
-What a head means depends on its bytes alone, where the parser is at the beginning of a request. So a head that was
-parsed once, byte for byte the same, need not be parsed again. It knows nothing of sockets, and nothing of what it
-keeps.
+What a head means depends on its bytes alone where the parser expects a new request. So a head that was parsed once
+need not be parsed again. A head is cached the second time it is seen: gateways put a new ``traceparent`` or
+``X-Request-Id`` into each request, and such heads would push out those that repeat.
 """
 
 from typing import Generic, TypeVar
 
 ENDING = b"\r\n\r\n"
 MAX_HEADS = 1024
-"""How many heads are kept; beyond them all are forgotten, which costs each client one parsing."""
+"""The most heads that are cached. When the cache is full it is cleared; each client then pays one more parsing."""
 MAX_HEAD_BYTES = 1024
-"""The longest head that is kept: so all of them take no more than a mebibyte or two."""
+"""The longest head that is cached, so that a full cache takes a mebibyte or two."""
 
 MeaningT = TypeVar("MeaningT")
 
 
-class Heads(Generic[MeaningT]):
-    """The heads that have been parsed, and what they mean.
+class HeadCache(Generic[MeaningT]):
+    """Meanings of heads that came at least twice.
 
     Attributes:
-        meanings: By the bytes of the head, its empty line among them; to be read only.
+        meanings: By the bytes of the head, its empty line included; to be read only.
     """
 
     def __init__(self) -> None:
         self.meanings: dict[bytes, MeaningT] = {}
+        self._seen_once: set[int] = set()
 
-    def learn(self, request: bytes, body_bytes: int, meaning: MeaningT) -> None:
-        """Keeps the head of a request, unless it is not surely the head alone.
+    def put(self, request: bytes, body_bytes: int, meaning: MeaningT) -> None:
+        """Note a request's head, and cache it where it was noted before.
 
         Args:
             request: One whole request and nothing else, as it was given to a parser that expected a new one.
-            body_bytes: The body's size, as the head declares it; what follows a chunked one is no whole request here.
+            body_bytes: The body's size as the head declares it. Behind the head of a chunked body there is more.
             meaning: What the head means.
         """
         head_bytes = request.find(ENDING) + len(ENDING)
         if head_bytes + body_bytes != len(request) or head_bytes > MAX_HEAD_BYTES:
             return
-        if len(self.meanings) >= MAX_HEADS:
-            self.meanings.clear()
-        self.meanings[request[:head_bytes]] = meaning
+        head = request[:head_bytes]
+        noted = hash(head)
+        if noted in self._seen_once:
+            self._seen_once.discard(noted)
+            if len(self.meanings) >= MAX_HEADS:
+                self.meanings.clear()
+            self.meanings[head] = meaning
+        else:
+            if len(self._seen_once) >= MAX_HEADS:
+                self._seen_once.clear()
+            self._seen_once.add(noted)

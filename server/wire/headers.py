@@ -1,36 +1,33 @@
-"""Request headers -> what the prediction routes must know of them; one reading for the lane and the ASGI routes.
+"""Reads from a request's headers what prediction routes must know: the body's media type and the client's timeout."""
 
-It knows nothing of bodies or models.
-"""
-
-import functools
+import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from server.errors import InvalidHeaderError, MediaTypeError
 
-DEADLINE_HEADER = b"corolla-deadline-ms"
+TIMEOUT_HEADER = b"corolla-deadline-ms"
 _JSON, _CSV = b"application/json", b"text/csv"
 _PARAMETERS = {_JSON: frozenset({b"charset=utf-8"}), _CSV: frozenset({b"charset=utf-8", b"header=present"})}
-_MAX_DEADLINE_MS = 3_600_000
+_MAX_TIMEOUT_MS = 3_600_000
+_HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(:[0-9]{0,5})?")
+"""A host and a port (RFC 9110, section 7.2; RFC 3986, section 3.2.2)."""
 
 
 class Declared(NamedTuple):
     """What a request says of itself.
 
     Attributes:
-        deadline_s: How long it may take, in seconds, where the client says so.
+        timeout_s: How long it may take, in seconds from its arrival, where the client says so.
         is_csv: Whether its body is CSV, and not JSON.
     """
 
-    deadline_s: float | None
+    timeout_s: float | None
     is_csv: bool
 
 
-@functools.lru_cache(maxsize=128)
-def read_headers(headers: tuple[tuple[bytes, bytes], ...], *, csv: bool = False) -> Declared:
-    """Checks that the body is of a type that the route takes and reads the deadline that the client sets.
-
-    A client mostly sends the same headers again, and they are read once.
+def read_headers(headers: Iterable[tuple[bytes, bytes]], *, csv: bool = False) -> Declared:
+    """Check that the route takes the body's media type, and read the timeout that the client sets.
 
     Args:
         headers: Names in lower case, and values.
@@ -38,18 +35,21 @@ def read_headers(headers: tuple[tuple[bytes, bytes], ...], *, csv: bool = False)
 
     Raises:
         MediaTypeError: If the body is declared as something else.
-        InvalidHeaderError: If the deadline is no whole number of milliseconds.
+        InvalidHeaderError: If the timeout is no integer number of milliseconds within its bounds, or the host is none.
     """
-    deadline_s, is_csv = None, False
+    timeout_s, is_csv = None, False
     for name, value in headers:
         if name == b"content-type":
-            is_csv = _is_csv(value, csv=csv)
+            is_csv = value != _JSON and _is_csv(value, csv=csv)
         elif name == b"content-encoding":
             if value.lower() != b"identity":
                 raise MediaTypeError(f"expected a body without content encoding, got {value.decode('latin-1')!r}")
-        elif name == DEADLINE_HEADER:
-            deadline_s = _read_deadline(value)
-    return Declared(deadline_s, is_csv)
+        elif name == b"host":
+            if not _HOST.fullmatch(value):
+                raise InvalidHeaderError("Invalid host header")
+        elif name == TIMEOUT_HEADER:
+            timeout_s = _read_timeout(value)
+    return Declared(timeout_s, is_csv)
 
 
 def _is_csv(media_type: bytes, *, csv: bool) -> bool:
@@ -61,10 +61,10 @@ def _is_csv(media_type: bytes, *, csv: bool) -> bool:
     raise MediaTypeError(f"expected the content type {expected}, got {media_type.decode('latin-1')!r}")
 
 
-def _read_deadline(value: bytes) -> float:
+def _read_timeout(value: bytes) -> float:
     text = value.decode("latin-1")
-    if not (text.isascii() and text.isdigit() and len(text) < 8 and 1 <= int(text) <= _MAX_DEADLINE_MS):  # noqa: PLR2004  7 digits are enough for the limit
+    if not (text.isascii() and text.isdigit() and len(text) < 8 and 1 <= int(text) <= _MAX_TIMEOUT_MS):  # noqa: PLR2004  7 digits are enough for the limit
         raise InvalidHeaderError(
-            f"{DEADLINE_HEADER.decode()}: expected whole milliseconds from 1 to {_MAX_DEADLINE_MS}, got {text[:32]!r}"
+            f"{TIMEOUT_HEADER.decode()}: expected whole milliseconds from 1 to {_MAX_TIMEOUT_MS}, got {text[:32]!r}"
         )
     return int(text) / 1000

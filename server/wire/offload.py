@@ -1,66 +1,95 @@
-"""Bodies -> what they say, large ones by a thread, so that the event loop answers others meanwhile.
+"""Runs the reading of large bodies on a thread, so that the event loop answers others meanwhile.
 
-One thread, since two would share one interpreter with the loop and leave it less: what the library does in one step,
-such as parsing a whole body of JSON, the loop waits for as it is. It knows nothing of what is read.
+There is one thread: two would share one interpreter with the loop and leave it less. What a library does in one step,
+such as parsing a whole body of JSON, still keeps the loop waiting.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
-from server.errors import DeadlineError
+from server.errors import DeadlineError, OverloadedError
 from server.wire.connections import Watch
 
 INLINE_BODY_BYTES = 16_384
-"""A body of no more than this is decoded by the loop itself, at worst in 8 ms; to ask a thread mostly takes longer."""
+"""A body of no more than this is read by the loop itself, at worst in 8 ms; to ask a thread mostly takes longer."""
+ADMITTED_SHARE = 0.5
+"""Admission control: a body is accepted if its estimated reading ends within this part of the time that it has."""
+SMOOTHING = 0.2
+"""How much the last body counts in the estimated pace."""
 
 T = TypeVar("T")
 
 
-class Decoding:
-    """The thread that decodes large bodies, one after another."""
+class Offload:
+    """The thread that reads large bodies, one after another."""
 
     def __init__(self, watch: Watch) -> None:
-        """Begins nothing yet.
+        """Begin nothing yet.
 
         Args:
-            watch: What counts the bodies that are held; those that wait for the thread are among them.
+            watch: Counts the bodies that are held; those that wait for the thread are among them.
         """
         self._watch = watch
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
+        self._waiting_bytes = 0
+        self._byte_s = 0.0
 
-    async def run(self, decode: Callable[[bytes], T], body: bytes, allowed_s: float) -> T:
-        """Decodes a large body.
+    async def run(self, read: Callable[[bytes], T], body: bytes, deadline_s: float) -> T:
+        """Read a large body.
 
         Args:
-            decode: What reads it; it may raise whatever it likes.
+            read: What reads it; it may raise whatever it likes.
             body: What to read.
-            allowed_s: How long it may take with its wait for those before it.
+            deadline_s: When it is no longer wanted, on the loop's clock.
 
         Raises:
-            DeadlineError: If that has passed; the body is not read then, unless it is being read already.
+            OverloadedError: If it would not be read in time, by what the bodies before it have taken.
+            DeadlineError: If it was not read in time. It is not read then, unless that has begun.
         """
         loop, size_bytes, held = asyncio.get_running_loop(), len(body), [body]
+        self._admit(size_bytes, deadline_s - loop.time())
 
         def let_go(_: "Future[T]") -> None:
             with suppress(RuntimeError):  # of a loop that has ended meanwhile
-                loop.call_soon_threadsafe(self._watch.release, size_bytes)
+                loop.call_soon_threadsafe(self._release, size_bytes)
 
         self._watch.held_bytes += size_bytes
-        decoding = self._thread.submit(lambda: decode(held.pop()))
-        decoding.add_done_callback(let_go)
+        self._waiting_bytes += size_bytes
+        reading = self._thread.submit(self._time, read, held)
+        reading.add_done_callback(let_go)
         try:
-            async with asyncio.timeout(allowed_s):
-                return await asyncio.wrap_future(decoding)
+            async with asyncio.timeout_at(deadline_s):
+                return await asyncio.wrap_future(reading)
         except TimeoutError:
             raise DeadlineError("the deadline passed before the body was read") from None
         finally:
             held.clear()  # the thread's queue keeps what was given up until its turn
             # An error that it has holds this frame, and so the body, in a circle that waits for the collector.
-            del decoding
+            del reading
 
     def close(self) -> None:
-        """Takes nothing more."""
+        """Take nothing more."""
         self._thread.shutdown(wait=False)
+
+    def _admit(self, size_bytes: int, allowed_s: float) -> None:
+        expected_s = (self._waiting_bytes + size_bytes) * self._byte_s
+        if self._waiting_bytes and expected_s > ADMITTED_SHARE * allowed_s:
+            raise OverloadedError("the deadline cannot be met, too many large bodies wait", "deadline", expected_s)
+
+    def _time(self, read: Callable[[bytes], T], held: list[bytes]) -> T:
+        """Read a body on the thread, and learn from it how long a byte takes; a body that is refused counts too."""
+        body = held.pop()
+        start_s = time.perf_counter()
+        try:
+            return read(body)
+        finally:
+            byte_s = (time.perf_counter() - start_s) / len(body)
+            self._byte_s += SMOOTHING * (byte_s - self._byte_s) if self._byte_s else byte_s
+
+    def _release(self, size_bytes: int) -> None:
+        self._waiting_bytes -= size_bytes
+        self._watch.release(size_bytes)

@@ -1,40 +1,53 @@
-"""More requests than can be answered -> how many are answered all the same, how late, and how soon the rest is refused.
+"""Overload: goodput, latency of what is answered, and latency of what is refused, at multiples of a server's capacity.
 
-A model of some 5 ms a row, one at a time, is offered its capacity and 2, 5 and 10 times that. On the lane Iris answers
-more than one process can send without waiting, so it is offered twice its capacity without the lane, and on the lane
-has thousands of clients at once. After each, a thousand clean requests must all be right.
+A model of some 5 ms a row, one row at a time, is offered 1, 2, 5 and 10 times its capacity. On the lane Iris answers
+more requests than one process can send. It is thus offered twice its capacity without the lane, and on the lane it has
+up to 2,000 clients that wait. After each load, a thousand requests must all be answered right.
+
+Latency counts from the moment when a request was due. Where the load's own core is full, its lag counts too.
 """
 
 import os
 import re
+import statistics
 import tempfile
 import threading
 import urllib.request
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from server.contract.manifest import Manifest
+from server.doctor.openloop import OpenLoop, Outcome, Probe
 from server.models.repository import MANIFEST_FILE
 from tests.bench import load
 from tests.bench.models import Published
-from tests.bench.openloop import Offered, OpenLoop, percentile
-from tests.bench.targets import COROLLA, NO_LANE, Target, start
+from tests.bench.targets import BODY, COROLLA, NO_LANE, Target, start
 from tests.support.slow_model import publish_slow_model
 
 TIMES = (1, 2, 5, 10)
 OVERLOAD_S = 30
+CONNECTIONS = 512
+"""Requests that can be in flight: more than a queue holds that keeps the deadline."""
+SETTLE_S = 3.0
+OVERLOADED = "503"
 CLEAN_REQUESTS = 1000
 CLIENTS = 64
 CROWDS = (128, 512, 2000)
+"""Numbers of clients that wait for their answers."""
 SATURATE_S = 5
 ONE_ROW_AT_A_TIME = f"{COROLLA} --max-batch-rows 1"
+REQUEST = (
+    b"POST /iris/predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
+    % (len(BODY), BODY)
+)
 
 
 def measure(iris: Published, core: int, load_core: int) -> list[str]:
-    """Gives the lines of a table."""
+    """Return the lines of a table."""
     os.sched_setaffinity(0, {load_core})
     lines = [
-        f"{'model':<8}{'offered':>16}{'sent/s':>9}{'goodput':>9}{'of peak':>9}{'p99 ms':>9}{'refused p50 / p99 ms':>22}"
+        f"{'model':<8}{'offered':>16}{'done/s':>9}{'goodput':>9}{'of peak':>9}{'p99 ms':>9}{'refused p50 / p99 ms':>22}"
     ]
     with tempfile.TemporaryDirectory() as folder:
         slow = _slow(iris, Path(folder))
@@ -52,19 +65,18 @@ def _measure_model(model: Published, server: str, times: Sequence[int], core: in
         peak = saturated.requests_per_s
         lines.append(f"{model.name:<8}{f'{CLIENTS} clients':>16}{'':>9}{peak:>9.0f}{1:>9.0%}{saturated.p99_ms:>9.1f}")
         for factor in times:
-            deepest = _Deepest(target)
-            loop = OpenLoop(target.port)
-            offered = loop.offer(factor * peak, OVERLOAD_S)
-            loop.close()
-            lines.append(_row(model.name, factor, offered, peak))
-            lines.append(f"{'':<8}{_counted(offered)}, queue at most {deepest.stop()} rows")
+            queue = _QueueWatch(target)
+            with closing(OpenLoop(target.port, [Probe(REQUEST, right)], CONNECTIONS, SETTLE_S)) as loop:
+                outcome = loop.offer(factor * peak, OVERLOAD_S)
+            lines.append(_row(model.name, factor, outcome, peak))
+            lines.append(f"{'':<8}{_count(outcome)}, queue at most {queue.stop()} rows")
             wrong = sum(target.ask() != right for _ in range(CLEAN_REQUESTS))
             lines.append(f"{'':<8}{CLEAN_REQUESTS} clean requests afterwards: {wrong} wrong")
     return lines
 
 
 def _crowd(model: Published, core: int, load_core: int) -> list[str]:
-    """Has ever more clients wait for their answers; gives a line for each number of them."""
+    """Measure ever more clients that wait for their answers; return a line for each number of them."""
     with start(COROLLA, model, core) as target:
         crowds = {clients: load.measure(target, clients, SATURATE_S, load_core) for clients in CROWDS}
     peak = max(figures.requests_per_s for figures in crowds.values())
@@ -75,19 +87,28 @@ def _crowd(model: Published, core: int, load_core: int) -> list[str]:
     ]
 
 
-def _row(model: str, factor: int, offered: Offered, peak: float) -> str:
-    rates = f"{offered.per_s:>9.0f}{offered.goodput_per_s:>9.0f}{offered.goodput_per_s / peak:>9.0%}"
-    refused = f"{percentile(offered.refused_ms, 50):.2f} / {percentile(offered.refused_ms, 99):.2f}"
-    return f"{model:<8}{f'{factor} x capacity':>16}{rates}{percentile(offered.accepted_ms, 99):>9.1f}{refused:>22}"
+def _row(model: str, factor: int, outcome: Outcome, peak: float) -> str:
+    answered_ms, refused_ms = outcome.latencies_ms, outcome.refused_ms.get(OVERLOADED, [])
+    done_per_s = (outcome.settled - outcome.lost) / outcome.elapsed_s
+    goodput_per_s = len(answered_ms) / outcome.elapsed_s
+    rates = f"{done_per_s:>9.0f}{goodput_per_s:>9.0f}{goodput_per_s / peak:>9.0%}"
+    refused = f"{_percentile(refused_ms, 50):.2f} / {_percentile(refused_ms, 99):.2f}"
+    return f"{model:<8}{f'{factor} x capacity':>16}{rates}{_percentile(answered_ms, 99):>9.1f}{refused:>22}"
 
 
-def _counted(offered: Offered) -> str:
-    statuses = ", ".join(f"{count} x {status}" for status, count in offered.statuses.items())
-    return f"{statuses}, {offered.unsent} could not be sent, {offered.lost} not answered"
+def _count(outcome: Outcome) -> str:
+    counts = {"200": len(outcome.latencies_ms), **{status: len(ms) for status, ms in outcome.refused_ms.items()}}
+    statuses = ", ".join(f"{count} x {status}" for status, count in sorted(counts.items()))
+    return f"{statuses}, {outcome.wrong} wrong, {outcome.lost} not answered"
 
 
-class _Deepest:
-    """Watches how many rows wait, from a thread of its own."""
+def _percentile(numbers: list[float], part: int) -> float:
+    """Return a percentile, or NaN of fewer than two numbers."""
+    return statistics.quantiles(numbers, n=100)[part - 1] if len(numbers) > 1 else float("nan")
+
+
+class _QueueWatch:
+    """Polls how many rows wait, from a thread of its own, and keeps the most."""
 
     def __init__(self, target: Target) -> None:
         self._url = f"http://127.0.0.1:{target.port}/metrics"

@@ -1,4 +1,4 @@
-"""Figures -> a table on the terminal, and the same with a plot as one HTML page and one PNG for each model."""
+"""Tables of figures on the terminal, and the same with plots as one HTML page and one PNG for each model."""
 
 import html
 import statistics
@@ -20,7 +20,7 @@ mpl.use("agg")
 
 
 class Report:
-    """What is printed is written too."""
+    """Prints tables and collects them for the page."""
 
     def __init__(self, about: str) -> None:
         REPORTS.mkdir(exist_ok=True)
@@ -29,19 +29,19 @@ class Report:
         print(about)
 
     def add_throughput(self, model: str, measured: Measured) -> None:
-        """Adds the table and the plot of one model."""
+        """Add the table and the plot of one model."""
         plot = REPORTS / f"{model}.png"
         _draw(model, measured, plot)
         self.add_lines(f"Throughput: {model}", throughput_lines(measured))
         self._parts.append(f'<img src="{plot.name}" alt="requests a second by connections, {model}">')
 
     def add_lines(self, title: str, lines: list[str]) -> None:
-        """Adds lines that are a table as they stand."""
+        """Add a table that is ready."""
         print(f"\n{title}", *lines, sep="\n", flush=True)
         self._parts.append(f"<h2>{html.escape(title)}</h2><pre>{html.escape(chr(10).join(lines))}</pre>")
 
     def close(self) -> None:
-        """Writes the page."""
+        """Write the page."""
         title = "<title>Corolla: benchmark</title>"
         head = f'<!doctype html><html lang="en"><meta charset="utf-8">{title}<style>{STYLE}</style>'
         body = f"<h1>Corolla: benchmark</h1><p>{html.escape(self._about)}</p>{''.join(self._parts)}</html>"
@@ -50,11 +50,11 @@ class Report:
 
 
 def throughput_lines(measured: Measured, bases: Sequence[str] = (RAW, NGINX, FASTAPI)) -> list[str]:
-    """Words the figures of one model.
+    """Return the table of one model.
 
     Args:
-        measured: The figures.
-        bases: The servers that the others are divided by.
+        measured: The figures of each round.
+        bases: The servers by whose throughput that of each server is divided.
     """
     lines = []
     for connections in next(iter(measured.values())):
@@ -70,15 +70,31 @@ def throughput_lines(measured: Measured, bases: Sequence[str] = (RAW, NGINX, FAS
     return lines
 
 
+def ratio_lines(measured: Measured, pairs: Mapping[str, str]) -> list[str]:
+    """Return the table of ratios of servers to their baselines.
+
+    Args:
+        measured: The figures of each round.
+        pairs: Each server, and its baseline.
+    """
+    lines = [f"{'connections':>11}  {'server':<28}{'requests/s':>12}{'CPU us':>9}"]
+    for connections in next(iter(measured.values())):
+        for name, baseline in pairs.items():
+            rounds, base = measured[name][connections], measured[baseline][connections]
+            rate, cpu = ratio(rounds, base), ratio(rounds, base, "cpu_us")
+            lines.append(f"{connections:>11}  {name:<28}{rate:>12.3f}{cpu:>9.3f}")
+    return lines
+
+
 def median(rounds: list[Figures], what: str) -> float:
-    """Gives the median of the rounds."""
+    """Return the median of the rounds."""
     return float(statistics.median(getattr(figures, what) for figures in rounds))
 
 
-def ratio(rounds: list[Figures], base: list[Figures]) -> float:
-    """Gives the median of the rounds' ratios of requests a second."""
+def ratio(rounds: list[Figures], base: list[Figures], what: str = "requests_per_s") -> float:
+    """Return the median of the rounds' own ratios."""
     pairs = zip(rounds, base, strict=True)
-    return statistics.median(mine.requests_per_s / theirs.requests_per_s for mine, theirs in pairs)
+    return float(statistics.median(getattr(mine, what) / getattr(theirs, what) for mine, theirs in pairs))
 
 
 def _draw(model: str, measured: Measured, path: Path) -> None:

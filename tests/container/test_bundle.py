@@ -12,10 +12,10 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from convert.bundle.cli import main
-from convert.bundle.installing import install_image
 from convert.bundle.keys import read_signing_key
-from convert.bundle.opening import open_bundle
-from convert.errors import BundleError
+from convert.bundle.podman import install_image
+from server.bundle.opening import open_bundle
+from server.errors import BundleError
 from tests.support.container_process import packages_of, podman, run_as_root, serving_in_container
 from tests.support.workshop import Workshop
 

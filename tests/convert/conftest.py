@@ -1,18 +1,19 @@
 """What tests of convert need: the Iris run's estimator and session, and a publication that is ready to go out."""
 
+import functools
 from pathlib import Path
 
 import attrs
 import pytest
 
 from convert.compile.export import Compiled
-from convert.parity.probes import Questions
+from convert.parity.probes import Probes, make_probes
 from convert.parity.proof import Proof, prove
 from convert.publishing.precision import Rung
 from convert.publishing.publish import Publication
 from server.models.repository import MODEL_FILE
 from server.models.session import Session
-from tests.support.tables import Specimen, make_specimen, mixed_table, questions_of
+from tests.support.tables import FEW_ROWS, Specimen, make_specimen, mixed_table, probes_of
 from tests.support.workshop import IRIS_CSV, Workshop
 from training.artifacts import Artifacts, load_artifacts
 from training.cli import main as training_main
@@ -108,7 +109,7 @@ def session(compiled: Compiled) -> Session:
 def proof(iris_workshop: Workshop, compiled: Compiled, iris: Dataset) -> Proof:
     """That the Iris model answers the table's own rows as the estimator does."""
     left = load_artifacts(iris_workshop.data_dir / "runs" / "1", RunLog(iris_workshop.data_dir).find(1))
-    return prove(left.estimator, compiled, (Questions("known", iris.features),))
+    return prove(left.estimator, compiled, (Probes("known", iris.features),))
 
 
 @pytest.fixture
@@ -126,8 +127,8 @@ def publication(iris_workshop: Workshop, compiled: Compiled, proof: Proof) -> Pu
 
 
 @pytest.fixture
-def questions(estimator: Estimator, iris: Dataset) -> tuple[Questions, ...]:
-    return questions_of(estimator, iris)
+def probes(estimator: Estimator, iris: Dataset) -> tuple[Probes, ...]:
+    return probes_of(estimator, iris)
 
 
 @pytest.fixture
@@ -156,6 +157,6 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 @pytest.fixture
 def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draws a few rows in range, not twenty thousand, and moves as few, where a test is about something else."""
-    monkeypatch.setattr("convert.parity.probes.GENERATED_ROWS", 50)
-    monkeypatch.setattr("convert.parity.proof.NEIGHBOURED_ROWS", 50)
+    """Makes conversions draw a few rows in the training range, not twenty thousand."""
+    make_few = functools.partial(make_probes, generated_rows=FEW_ROWS)
+    monkeypatch.setattr("convert.publishing.candidate.make_probes", make_few)

@@ -13,6 +13,7 @@ import pytest
 
 from convert.compile.export import Compiled, Precision
 from convert.publishing.publish import CERTIFICATE_FILE
+from server.contract.signature import Feature
 from server.models.catalog import load_catalog
 from server.models.repository import list_versions
 from tests.convert.conftest import Bench
@@ -36,20 +37,20 @@ def _here(monkeypatch: pytest.MonkeyPatch) -> None:
 class CompilerOfAnotherLeaf(CompilerHere):
     """Compiles a tree whose smallest leaf answers otherwise than the run's."""
 
-    def compile(self, precision: Precision) -> Compiled:
+    def compile(self, features: tuple[Feature, ...], precision: Precision) -> Compiled:
         tree = self._left.estimator.tree_
         leaves = np.flatnonzero(tree.children_left < 0)
         tree.value[leaves[np.argmin(tree.n_node_samples[leaves])]] = 1 / 3
-        return super().compile(precision)
+        return super().compile(features, precision)
 
 
 class CompilerOfNoAnswer(CompilerHere):
     """Compiles a tree that has no finite answer where the table's first row comes."""
 
-    def compile(self, precision: Precision) -> Compiled:
+    def compile(self, features: tuple[Feature, ...], precision: Precision) -> Compiled:
         estimator = self._left.estimator
         estimator.tree_.value[estimator.apply(self._left.dataset.features.iloc[:1])] = np.nan
-        return super().compile(precision)
+        return super().compile(features, precision)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

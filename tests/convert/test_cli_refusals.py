@@ -13,7 +13,7 @@ from server.models.repository import list_versions
 from tests.convert.conftest import Bench
 from tests.support.conversions import compile_here, convert
 from tests.support.workshop import Workshop
-from tests.training.conftest import PLAN
+from tests.training.conftest import CONFIG
 from training.artifacts import DATASET_FILE, ESTIMATOR_FILE, Artifacts, load_artifacts
 from training.estimators import Estimator
 from training.runlog import Run, RunLog
@@ -43,7 +43,7 @@ def test_a_run_that_is_not_in_the_log_is_refused(bench: Bench, capsys: pytest.Ca
 
 
 def test_a_run_that_is_not_finished_is_refused(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    with RunLog(bench.data_dir).begin(PLAN):
+    with RunLog(bench.data_dir).begin(CONFIG):
         assert convert(bench) == 1
     assert convert(bench) == 1
     assert capsys.readouterr().err.splitlines() == [

@@ -15,7 +15,7 @@ import pytest
 
 from server.host.cgroup import read_cores
 from server.models.repository import MANIFEST_FILE, MODEL_FILE
-from tests.support.server_process import STOP_S, read_log, serving, start, wait_for
+from tests.support.server_process import STOP_S, free_port, read_log, serving, start, wait_for
 from tests.support.wire import ANSWER, post, read_all
 from tests.support.workshop import IRIS_ROW, Workshop
 
@@ -68,6 +68,32 @@ def test_without_a_sound_version_the_server_says_so_and_exits_1(workshop: Worksh
     assert code == 1
     assert message.startswith(f"nothing to serve in {workshop.models_dir}")
     assert message.endswith("found 1, none of them sound")
+
+
+def is_refused(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_no_port_opens_where_nothing_is_sound(workshop: Workshop, tmp_path: Path, workers: str) -> None:
+    (workshop.version_dir / MODEL_FILE).unlink()
+    port = free_port()
+    flags = ("--models-dir", str(workshop.models_dir), "--workers", workers, "--port", str(port))
+    process = start(tmp_path / "log", *flags)
+
+    def has_ended() -> bool:
+        assert is_refused(port)
+        return process.poll() is not None
+
+    wait_for("end", has_ended)
+    assert process.returncode == 1
+    messages = [line["message"] for line in read_log(tmp_path / "log")]
+    assert [message.startswith("nothing to serve in") for message in messages].count(True) == 1
+    assert "listening" not in messages
 
 
 def test_without_a_models_directory_the_server_says_so_and_exits_1(tmp_path: Path) -> None:

@@ -41,6 +41,19 @@ def test_train_export_takes_another_table_with_options_and_spaces(tmp_path: Path
     assert printed.strip() == str(tmp_path / "models" / "lily" / "1")
 
 
+def test_train_export_hands_options_to_training_and_to_convert_and_names_both(tmp_path: Path) -> None:
+    table = tmp_path / "flowers.csv"
+    table.write_text(IRIS_CSV.read_text())
+    options = ("--drop", "Id", "--estimator", "gaussian_nb", "--allow-mismatch", "3", "--models-dir", f"{tmp_path}/m")
+    folder = Path(just(tmp_path, "train-export", str(table), "Species", *options).strip())
+    assert folder == tmp_path / "m" / "flowers" / "1"
+    assert Manifest.from_json((folder / "manifest.json").read_bytes()).run.estimator == "gaussian_nb"
+    for arguments in (("--help",), (str(table), "Species", "--allow-mismatch", "3", "--help")):
+        told = just(tmp_path, "train-export", *arguments)
+        assert "--estimator NAME" in told
+        assert "--allow-mismatch N" in told
+
+
 def test_models_are_signed_packed_carried_and_loaded(tmp_path: Path, workshop: Workshop) -> None:
     key, file = str(tmp_path / "my key"), str(tmp_path / "my models.tar")
     just(tmp_path, "keygen", key)

@@ -1,6 +1,7 @@
 """Several workers are one server: they share a socket and a count, and none outlives the one that watches over them."""
 
 import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,4 +73,39 @@ def test_workers_without_a_sound_version_end_with_1_and_are_not_tried_again(work
     process = start(tmp_path / "log", "--models-dir", str(workshop.models_dir), "--workers", "2", "--port", "0")
     assert process.wait(STOP_S) == 1
     refusals = [line for line in read_log(tmp_path / "log") if line["message"].startswith("nothing to serve")]
-    assert 1 <= len(refusals) <= 2
+    assert len(refusals) == 1
+
+
+@pytest.fixture
+def loading(iris_workshop: Workshop, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], psutil.Process]]:
+    """Gives a supervisor and its first worker, which still loads its models."""
+    flags = ("--models-dir", str(iris_workshop.models_dir), "--workers", "2", "--port", "0")
+    process = start(tmp_path / "log", *flags)
+    supervisor = psutil.Process(process.pid)
+    (worker,) = wait_for(
+        "worker", lambda: [child for child in supervisor.children() if "spawn_main" in " ".join(child.cmdline())]
+    )
+    yield process, worker
+    process.kill()
+    process.wait()
+
+
+def test_a_first_worker_that_is_killed_ends_the_server_with_1(
+    loading: tuple[subprocess.Popen[bytes], psutil.Process], tmp_path: Path
+) -> None:
+    process, worker = loading
+    worker.kill()
+    assert process.wait(STOP_S) == 1
+    last = read_log(tmp_path / "log")[-1]
+    assert (last["message"], last["pid"]) == ("a worker ended before it could serve", worker.pid)
+    assert last["exit_code"] == -signal.SIGKILL
+
+
+def test_a_signal_while_the_first_worker_loads_ends_the_server_with_0(
+    loading: tuple[subprocess.Popen[bytes], psutil.Process], tmp_path: Path
+) -> None:
+    process, worker = loading
+    process.terminate()
+    assert process.wait(STOP_S) == 0
+    assert not worker.is_running()
+    assert "listening" not in [line["message"] for line in read_log(tmp_path / "log")]

@@ -65,6 +65,11 @@ def test_a_flag_wins_over_its_variable() -> None:
         (["--port", "²"], {}, "--port: expected a whole number from 0 to 65535, got '²'"),
         ([], {"COROLLA_PORT": ""}, "COROLLA_PORT: expected a whole number from 0 to 65535, got ''"),
         (["--deadline-ms", "0"], {}, "--deadline-ms: expected a whole number from 1 to 3600000, got '0'"),
+        (
+            [],
+            {"COROLLA_PORT": "http://x:80"},
+            "COROLLA_PORT: expected a whole number from 0 to 65535, got 'http://x:80'",
+        ),
         ([], {"COROLLA_COALESCING": "on"}, "COROLLA_COALESCING: expected one of auto, inline, worker, off, got 'on'"),
         ([], {"COROLLA_ACCESS_LOG": "yes"}, "COROLLA_ACCESS_LOG: expected true or false, got 'yes'"),
         (["--host", ""], {}, "--host: expected some text, got ''"),
@@ -80,6 +85,59 @@ def test_a_bad_value_is_refused_and_named(arguments: list[str], environment: dic
 def test_a_misspelt_variable_is_refused_and_named() -> None:
     with pytest.raises(SettingsError, match=r"^unknown: COROLLA_PROT; expected .*COROLLA_PORT"):
         read_settings([], {"COROLLA_PROT": "80"})
+
+
+def service_variables(service: str, port: int, protocol: str = "tcp", address: str = "10.0.0.1") -> dict[str, str]:
+    """Gives what the kubelet sets for a service of one named port (pkg/kubelet/envvars)."""
+    name, url = service.upper().replace("-", "_"), f"{protocol}://{address}:{port}"
+    one = f"{name}_PORT_{port}_{protocol.upper()}"
+    return {
+        f"{name}_SERVICE_HOST": address.strip("[]"),
+        f"{name}_SERVICE_PORT": str(port),
+        f"{name}_SERVICE_PORT_HTTP_API": str(port),
+        f"{name}_PORT": url,
+        one: url,
+        f"{one}_PROTO": protocol,
+        f"{one}_PORT": str(port),
+        f"{one}_ADDR": address.strip("[]"),
+    }
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        "corolla",
+        "corolla-api",
+        "corolla-max-batch-rows",
+        "corolla-port",
+        "corolla-host",
+        "corolla-service",
+        "corolla-port-80-tcp",
+    ],
+)
+@pytest.mark.parametrize("protocol", ["tcp", "udp", "sctp"])
+@pytest.mark.parametrize("address", ["10.0.0.1", "[fd00::1]"])
+def test_variables_of_a_kubernetes_service_change_nothing_and_are_logged_once(
+    service: str, protocol: str, address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    variables = service_variables(service, 80, protocol, address)
+    with caplog.at_level("INFO"):
+        assert read_settings([], {**variables, "COROLLA_WORKERS": "3"}) == Settings(workers=3)
+    assert [record.__dict__["facts"] for record in caplog.records] == [{"variables": sorted(variables)}]
+
+
+def test_a_port_of_ones_own_stands_beside_a_service_of_the_same_name(caplog: pytest.LogCaptureFixture) -> None:
+    """Kubernetes lets what the pod's own specification sets win."""
+    with caplog.at_level("INFO"):
+        assert read_settings([], {**service_variables("corolla", 80), "COROLLA_PORT": "8080"}) == Settings(port=8080)
+    (record,) = caplog.records
+    assert "COROLLA_PORT" not in record.__dict__["facts"]["variables"]
+
+
+@pytest.mark.parametrize("name", ["COROLLA_API_PORT", "COROLLA_SERVICE", "COROLLA_PORT_80", "COROLLA_PORT_X_TCP"])
+def test_a_variable_that_no_service_sets_is_refused_beside_those_that_one_does(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"^unknown: {name}; expected "):
+        read_settings([], {**service_variables("corolla", 80), name: "9000"})
 
 
 def test_trainings_variable_is_no_mistake() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from server.coalescing.coalescer import Coalescer
@@ -48,12 +48,12 @@ def coalescer_of(  # noqa: PLR0913  one for each limit that a test may set
     *,
     batch: int = 64,
     queue: int = 10_000,
-    deadline_s: float = 60,
+    timeout_s: float = 60,
     on_worker: bool = False,
     row_s: float = 0.0,
     report: Callable[[BatchReport], None] = lambda _: None,
 ) -> Coalescer[int, int]:
-    return Coalescer(run, Limits(batch, queue, deadline_s, on_worker), lambda rows: rows * row_s, report)
+    return Coalescer(run, Limits(batch, queue, timeout_s, on_worker), lambda rows: rows * row_s, report)
 
 
 def run(scenario: Callable[[ClockLoop], Coroutine[Any, Any, None]]) -> None:
@@ -67,6 +67,19 @@ def run(scenario: Callable[[ClockLoop], Coroutine[Any, Any, None]]) -> None:
         bound.cancel()
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
+
+
+async def answers_of(coalescer: Coalescer[int, int], rows: Sequence[int]) -> list[int]:
+    """Asks and waits for the answers; a cancelled wait cancels the request."""
+    settled: asyncio.Future[list[int] | CorollaError] = asyncio.get_running_loop().create_future()
+    pending = coalescer.submit(rows, settled.set_result)
+    try:
+        outcome = await settled
+    finally:
+        coalescer.cancel(pending)
+    if isinstance(outcome, CorollaError):
+        raise outcome
+    return outcome
 
 
 async def next_timers() -> None:

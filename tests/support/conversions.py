@@ -3,6 +3,7 @@
 What came of them is read from the log of gates and from the models directory.
 """
 
+import functools
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +14,9 @@ import pytest
 
 from convert.cli import main
 from convert.compile.export import Compiled, Precision, export
+from convert.parity.probes import make_probes
 from server.contract.manifest import Manifest
+from server.contract.signature import Feature
 from server.models.repository import read_package
 from tests.convert.conftest import Bench
 from tests.support.workshop import Workshop
@@ -25,7 +28,7 @@ PAGE = b"<!doctype html>"
 
 
 class CompilerHere:
-    """Compiles as the child of `convert.compile.child.Compiler` does."""
+    """Compiles as the child of `convert.compile.child.ChildCompiler` does."""
 
     def __init__(self, data_dir: Path, run_id: int) -> None:
         log = RunLog(data_dir)
@@ -37,23 +40,23 @@ class CompilerHere:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Has nothing to end."""
 
-    def compile(self, precision: Precision) -> Compiled:
-        return export(self._left.estimator, self._left.dataset, precision)
+    def compile(self, features: tuple[Feature, ...], precision: Precision) -> Compiled:
+        return export(self._left.estimator, features, precision)
 
 
 class CompilerOfAnother(CompilerHere):
     """Compiles a logistic regression that is surer of itself than the run's."""
 
-    def compile(self, precision: Precision) -> Compiled:
+    def compile(self, features: tuple[Feature, ...], precision: Precision) -> Compiled:
         self._left.estimator[-1].coef_ *= 1.5
-        return super().compile(precision)
+        return super().compile(features, precision)
 
 
 def compile_here(monkeypatch: pytest.MonkeyPatch, compiler: type[CompilerHere] = CompilerHere) -> None:
-    """Lets conversions of a test compile without a child, ask and move fewer rows and draw no page."""
-    monkeypatch.setattr("convert.publishing.candidate.Compiler", compiler)
-    monkeypatch.setattr("convert.parity.probes.GENERATED_ROWS", FEW_ROWS)
-    monkeypatch.setattr("convert.parity.proof.NEIGHBOURED_ROWS", FEW_ROWS)
+    """Lets conversions of a test compile without a child, draw fewer rows and write no page."""
+    monkeypatch.setattr("convert.publishing.candidate.ChildCompiler", compiler)
+    make_few = functools.partial(make_probes, generated_rows=FEW_ROWS)
+    monkeypatch.setattr("convert.publishing.candidate.make_probes", make_few)
     monkeypatch.setattr("convert.cli.make_report", lambda *_: PAGE)
 
 

@@ -7,13 +7,13 @@ from typing import Any, get_args
 from hypothesis import strategies as st
 
 from server.codec.json_rows import Codec
-from server.contract.signature import MAX_FP32, Datatype, Feature, Label, Signature, Tensor, Type
-from server.contract.values import MAX_TEXT_CHARS, MAX_WHOLE
+from server.contract.signature import Datatype, Feature, Label, Signature, Tensor
+from server.contract.types import MAX_FP32, MAX_INTEGER, MAX_TEXT_CHARS, Type
 
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
 SAYABLE = {
     "number": st.floats(-MAX_FP32, MAX_FP32) | st.integers(-(2**70), 2**70),
-    "integer": st.integers(-MAX_WHOLE, MAX_WHOLE),
+    "integer": st.integers(-MAX_INTEGER, MAX_INTEGER),
     "boolean": st.booleans(),
     "category": TEXT | st.sampled_from([":", "\\", "\0", '"', "😀" * MAX_TEXT_CHARS, "a:b\\", "null", "1"]),
 }

@@ -8,18 +8,22 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from convert.compile.export import Compiled, Precision, describe_features, export
-from convert.parity.probes import Questions, make_questions
+from convert.compile.export import Compiled, Precision, export
+from convert.compile.features import describe_features
+from convert.parity.probes import Probes, make_probes
 from convert.parity.proof import Certificate, prove
-from training.columns import Column, Kind
+from server.contract.types import Type
+from training.columns import Column
 from training.dataset import Dataset, Task
 from training.estimators import Estimator, choose_estimator, seed_estimator
 
 WORDS = ["rot", "grün", 'blue, "light"', "0"]
-TARGETS: dict[str, Kind] = {"f": "number", "i": "integer", "b": "boolean", "O": "category"}
+FEW_ROWS = 50
+"""Number of rows drawn in the training range; a proof of a run draws 20,000."""
+TARGETS: dict[str, Type] = {"f": "number", "i": "integer", "b": "boolean", "O": "category"}
 
 
-def make_table(features: pd.DataFrame, target: Any, kinds: Mapping[str, Kind] | None = None) -> Dataset:
+def make_table(features: pd.DataFrame, target: Any, kinds: Mapping[str, Type] | None = None) -> Dataset:
     """Makes a dataset; a column is of numbers, or of categories where it has text, unless its kind is given."""
     # Text as objects, which is how a dataset has it.
     given = pd.DataFrame({str(name): _as_read(values) for name, values in features.items()})
@@ -34,7 +38,7 @@ def _as_read(values: pd.Series) -> pd.Series:
     return values if is_numeric_dtype(values) else values.astype(object)
 
 
-def _describe(values: pd.Series, kind: Kind | None) -> Column:
+def _describe(values: pd.Series, kind: Type | None) -> Column:
     is_text = values.dtype == object
     missing = (values == "") if is_text else values.isna()
     return Column(str(values.name), kind or ("category" if is_text else "number"), int(missing.sum()))
@@ -63,7 +67,7 @@ def mixed_table(labels: Any = ("no", "yes"), rows: int = 60) -> Dataset:
         }
     )
     score = number[0] + np.nan_to_num(number[1]) + (word == "rot") + truth + whole / 10
-    kinds: dict[str, Kind] = {"count": "integer", "steps": "integer", "is new": "boolean", "is open": "boolean"}
+    kinds: dict[str, Type] = {"count": "integer", "steps": "integer", "is new": "boolean", "is open": "boolean"}
     if labels is None:
         return make_table(features, score, kinds)
     ranks = np.digitize(score, np.quantile(score, np.linspace(0, 1, len(labels) + 1)[1:-1]))
@@ -78,23 +82,26 @@ class Specimen:
     dataset: Dataset
     estimator: Estimator
     compiled: Compiled
-    questions: tuple[Questions, ...]
+    probes: tuple[Probes, ...]
 
     def prove(self, model: bytes | None = None) -> Certificate:
         """Proves the compiled model, or other bytes in its place."""
         compiled = attrs.evolve(self.compiled, model=model or self.compiled.model)
-        return prove(self.estimator, compiled, self.questions).certificate
+        return prove(self.estimator, compiled, self.probes).certificate
 
 
-def make_specimen(dataset: Dataset, estimator: Estimator, precision: Precision = "float32") -> Specimen:
-    """Fits an estimator, or a named one, and compiles it."""
+def make_specimen(
+    dataset: Dataset, estimator: Estimator, precision: Precision = "float32", generated_rows: int = FEW_ROWS
+) -> Specimen:
+    """Fits an estimator, or a named one, and compiles it; its proof draws a few rows in the training range."""
     if isinstance(estimator, str):
         estimator = choose_estimator(estimator, dataset.task, dataset.columns[:-1]).estimator
     seed_estimator(estimator, 0)
     estimator.fit(dataset.features, dataset.target)
-    return Specimen(dataset, estimator, export(estimator, dataset, precision), questions_of(estimator, dataset))
+    compiled = export(estimator, describe_features(dataset), precision)
+    return Specimen(dataset, estimator, compiled, probes_of(estimator, dataset, generated_rows))
 
 
-def questions_of(estimator: Estimator, dataset: Dataset) -> tuple[Questions, ...]:
-    """Makes what the two sides of an estimator that was fitted to a dataset are asked."""
-    return make_questions(estimator, dataset.features, describe_features(dataset))
+def probes_of(estimator: Estimator, dataset: Dataset, generated_rows: int = FEW_ROWS) -> tuple[Probes, ...]:
+    """Makes the probes of an estimator that was fitted to a dataset."""
+    return make_probes(estimator, dataset.features, describe_features(dataset), generated_rows=generated_rows)

@@ -13,7 +13,7 @@ import pytest
 from tests.support.server_process import wait_for
 from tests.support.workshop import IRIS_CSV
 from training.dataset import Dataset, read_dataset
-from training.runlog import Plan
+from training.runlog import RunConfig
 
 Read = Callable[..., Dataset]
 
@@ -37,7 +37,7 @@ def make():
     return Slow()
 """
 
-PLAN = Plan(
+CONFIG = RunConfig(
     dataset="iris",
     dataset_sha256="00",
     target="Species",
@@ -74,7 +74,7 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def read(source: Path) -> Read:
-    """Reads a dataset from what a CSV file holds."""
+    """Read a dataset from what a CSV file holds."""
 
     def read(content: str | bytes, target: str = "y", **options: Any) -> Dataset:
         source.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -85,7 +85,7 @@ def read(source: Path) -> Read:
 
 @pytest.fixture
 def dataset_of(tmp_path: Path) -> Callable[[list[str]], Dataset]:
-    """Makes a dataset of labels, with one feature that counts the rows."""
+    """Make a dataset of labels, with one feature that counts the rows."""
 
     def make(labels: list[str]) -> Dataset:
         source = tmp_path / "labels.csv"

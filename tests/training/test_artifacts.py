@@ -20,12 +20,12 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import check_array
 
 from tests.support.fakes import DiskNotes
-from tests.training.conftest import PLAN, Read
+from tests.training.conftest import CONFIG, Read
 from training.artifacts import DATASET_FILE, ESTIMATOR_FILE, HELD_OUT_FILE, load_artifacts, save_artifacts
 from training.dataset import Dataset
 from training.errors import TrainingError
 from training.estimators import Estimator
-from training.runlog import Run, Sums
+from training.runlog import ArtifactChecksums, Run
 
 ONLY_TRUSTED = "only types of sklearn, numpy, scipy are loaded, found"
 
@@ -55,7 +55,7 @@ def fitted(iris: Dataset) -> LogisticRegression:
 def run(folder: Path, fitted: LogisticRegression, iris: Dataset) -> Run:
     """A finished run whose files are in the folder."""
     sums = save_artifacts(folder, fitted, iris, (0, 60, 149))
-    facts = {name: value for name, value in attrs.asdict(PLAN).items() if name != "estimator_name"}
+    facts = {name: value for name, value in attrs.asdict(CONFIG).items() if name != "estimator_name"}
     facts |= {"columns": iris.kinds(), "dataset_sha256": iris.sha256(), "estimator_sha256": sums.estimator}
     return Run(
         **facts,
@@ -64,21 +64,19 @@ def run(folder: Path, fitted: LogisticRegression, iris: Dataset) -> Run:
         status="finished",
         reason=None,
         model="log_reg_1",
-        train_accuracy=1.0,
-        test_accuracy=1.0,
         metrics={},
         duration_s=1.0,
         held_out_sha256=sums.held_out,
     )
 
 
-def bind(run: Run, sums: Sums) -> Run:
-    """Gives the run that would have left files with these sums."""
+def bind(run: Run, sums: ArtifactChecksums) -> Run:
+    """Return the run that would have left files with these sums."""
     return attrs.evolve(run, estimator_sha256=sums.estimator, held_out_sha256=sums.held_out)
 
 
 def leave(folder: Path, run: Run, content: bytes) -> Run:
-    """Puts other bytes in the estimator's place, and gives the run that would have left them."""
+    """Put other bytes in the estimator's place, and gives the run that would have left them."""
     (folder / ESTIMATOR_FILE).write_bytes(content)
     return attrs.evolve(run, estimator_sha256=hashlib.sha256(content).hexdigest())
 

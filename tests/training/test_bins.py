@@ -35,7 +35,7 @@ def split_of_80(read: Read) -> tuple[set[int], set[int]]:
 
 
 def table(given: dict[int, str]) -> str:
-    """Writes 80 rows with a column that has a value in some of them only."""
+    """Write 80 rows with a column that has a value in some of them only."""
     return "n,gap,y\n" + "".join(f"{row},{given.get(row, '')},{row}.5\n" for row in range(80))
 
 
@@ -77,7 +77,7 @@ def test_texts_that_are_all_held_out_and_numbers_that_are_filled_or_go_to_others
 
 
 def own_estimator(dataset: Dataset) -> Estimator:
-    """Makes an estimator of whose needs nothing is known."""
+    """Make an estimator of whose needs nothing is known."""
     return choose(dataset, "ridge").estimator
 
 

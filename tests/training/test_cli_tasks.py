@@ -44,8 +44,8 @@ def test_prices_are_learned_by_regression_and_told_in_their_unit(
         "  price: number, 0 missing <- target",
         "warning: column 'country' has one value only, 'nowhere': it tells nothing",
         (
-            f"ridge_1: R² {train['r2']:.3f} on training rows, {test['r2']:.3f} on held-out rows; off by "
-            f"{test['mean_absolute_error']:.4g} in the mean, {test['root_mean_squared_error']:.4g} in the mean square"
+            f"ridge_1: R² {train['r2']:.3f} on training rows, {test['r2']:.3f} on held-out rows; mean "
+            f"absolute error {test['mean_absolute_error']:.4g}, root mean squared {test['root_mean_squared_error']:.4g}"
         ),
     ]
 

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from server.contract.types import MAX_FP32, MISSING, Type
 from tests.training.conftest import Read
-from training.columns import MAX_SIZE, MISSING, Column, Kind
-from training.dataset import MAX_WHOLE_CLASSES, Dataset, Task
+from training.columns import Column
+from training.dataset import MAX_INTEGER_CLASSES, Dataset, Task
 from training.errors import TrainingError
 
 
@@ -63,7 +64,7 @@ def test_a_decimal_number_is_read_as_python_reads_it(read: Read, cell: str) -> N
         (["1", "9" * 30], "number", [1.0, 1e30]),
         (["1", "2.5"], "number", [1.0, 2.5]),
         (["7", "007"], "number", [7.0, 7.0]),
-        ([f"{MAX_SIZE!r}", f"-{MAX_SIZE!r}"], "number", [MAX_SIZE, -MAX_SIZE]),
+        ([f"{MAX_FP32!r}", f"-{MAX_FP32!r}"], "number", [MAX_FP32, -MAX_FP32]),
         (["true", "FALSE", "True"], "boolean", [1.0, 0.0, 1.0]),
         (["red", "Red", " red"], "category", ["red", "Red", " red"]),
         (["true", "1"], "category", ["true", "1"]),
@@ -76,7 +77,7 @@ def test_a_decimal_number_is_read_as_python_reads_it(read: Read, cell: str) -> N
     ],
 )
 def test_a_feature_is_of_the_one_kind_that_all_its_values_are(
-    read: Read, cells: list[str], kind: Kind, values: list[object]
+    read: Read, cells: list[str], kind: Type, values: list[object]
 ) -> None:
     dataset = read("a,y\n" + "".join(f"{cell},x\n" for cell in cells))
     assert dataset.columns[0] == Column("a", kind, 0)
@@ -94,7 +95,7 @@ def test_a_feature_is_of_the_one_kind_that_all_its_values_are(
     ],
 )
 def test_a_cell_of_nothing_is_a_missing_value_of_any_kind(
-    read: Read, cell: str, present: str, kind: Kind, values: list[object]
+    read: Read, cell: str, present: str, kind: Type, values: list[object]
 ) -> None:
     dataset = read(f"a,y\n{cell},x\n{present},x\n")
     assert dataset.columns[0] == Column("a", kind, 1)
@@ -117,15 +118,15 @@ def test_a_feature_of_nothing_or_beyond_fp32_is_refused_by_name(read: Read, cell
     assert str(refusal.value) == message
 
 
-MANY = [str(number) for number in range(MAX_WHOLE_CLASSES + 1)]
+MANY = [str(number) for number in range(MAX_INTEGER_CLASSES + 1)]
 
 
 @pytest.mark.parametrize(
     ("cells", "kind", "task", "values"),
     [
         (["0", "1", "-7"], "integer", "classification", [0, 1, -7]),
-        (MANY[:-1], "integer", "classification", list(range(MAX_WHOLE_CLASSES))),
-        (MANY, "integer", "regression", [float(number) for number in range(MAX_WHOLE_CLASSES + 1)]),
+        (MANY[:-1], "integer", "classification", list(range(MAX_INTEGER_CLASSES))),
+        (MANY, "integer", "regression", [float(number) for number in range(MAX_INTEGER_CLASSES + 1)]),
         ([*MANY, str(2**53 + 1)], "category", "classification", [*MANY, str(2**53 + 1)]),
         (["true", "FALSE"], "boolean", "classification", [True, False]),
         (["1.5", "2"], "number", "regression", [1.5, 2.0]),
@@ -141,7 +142,7 @@ MANY = [str(number) for number in range(MAX_WHOLE_CLASSES + 1)]
     ],
 )
 def test_a_target_of_fractions_or_many_whole_numbers_is_a_quantity_and_any_other_is_classes(
-    read: Read, cells: list[str], kind: Kind, task: Task, values: list[object]
+    read: Read, cells: list[str], kind: Type, task: Task, values: list[object]
 ) -> None:
     dataset = read("a,y\n" + "".join(f"1,{cell}\n" for cell in cells))
     assert (dataset.task, dataset.columns[-1]) == (task, Column("y", kind, 0))
@@ -155,7 +156,7 @@ def test_a_target_of_fractions_or_many_whole_numbers_is_a_quantity_and_any_other
         (["0", "1"], "regression", [0.0, 1.0]),
         (["7", "007"], "regression", [7.0, 7.0]),
         ([str(2**60), "1"], "regression", [2.0**60, 1.0]),
-        (MANY, "classification", list(range(MAX_WHOLE_CLASSES + 1))),
+        (MANY, "classification", list(range(MAX_INTEGER_CLASSES + 1))),
         (["x", "z"], "classification", ["x", "z"]),
     ],
 )
@@ -219,7 +220,7 @@ def test_chosen_rows_are_written_in_the_order_asked_for(read: Read) -> None:
     ],
 )
 def test_values_of_another_kind_than_they_are_said_to_be_are_refused(
-    read: Read, cells: list[str], kind: Kind, found: Kind
+    read: Read, cells: list[str], kind: Type, found: Type
 ) -> None:
     with pytest.raises(TrainingError) as refusal:
         read("a,y\n" + "".join(f"{cell},x\n" for cell in cells), kinds={"a": kind})
@@ -237,7 +238,7 @@ def test_values_of_another_kind_than_they_are_said_to_be_are_refused(
     ],
 )
 def test_values_are_read_as_the_kind_that_is_known(
-    read: Read, kind: Kind, cells: list[str], values: list[object]
+    read: Read, kind: Type, cells: list[str], values: list[object]
 ) -> None:
     dataset = read("a,y\n" + "".join(f"{cell},x\n" for cell in cells), kinds={"a": kind})
     assert dataset.kinds()["a"] == kind

@@ -15,11 +15,11 @@ import pytest
 
 from tests.support.forked import end, fork
 from tests.support.server_process import wait_for
-from tests.training.conftest import PLAN
+from tests.training.conftest import CONFIG
 from training.artifacts import load_artifacts
 from training.dataset import Dataset
 from training.estimators import choose_estimator
-from training.runlog import RunLog
+from training.runlog import SCORES, ArtifactChecksums, RunLog
 from training.train import train
 
 OLD_SCHEMA = """
@@ -48,6 +48,37 @@ CREATE TABLE runs (
         AND metrics IS NOT NULL AND estimator_sha256 IS NOT NULL))
 )
 """
+PREVIOUS_SCHEMA = """
+CREATE TABLE previous_runs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    started_at TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('running', 'finished', 'failed')),
+    reason TEXT CHECK ((reason IS NOT NULL) = (status = 'failed')),
+    model TEXT NOT NULL UNIQUE,
+    dataset TEXT NOT NULL,
+    dataset_sha256 TEXT NOT NULL,
+    target TEXT NOT NULL,
+    task TEXT NOT NULL CHECK (task IN ('classification', 'regression')),
+    columns TEXT NOT NULL,
+    rows INTEGER NOT NULL,
+    estimator TEXT NOT NULL,
+    parameters TEXT NOT NULL,
+    seed INTEGER NOT NULL,
+    test_share REAL NOT NULL,
+    python TEXT NOT NULL,
+    scikit_learn TEXT NOT NULL,
+    estimator_sha256 TEXT,
+    train_accuracy REAL,
+    test_accuracy REAL,
+    metrics TEXT,
+    duration_s REAL,
+    held_out_sha256 TEXT,
+    CHECK (status != 'finished' OR (duration_s + length(metrics) + length(estimator_sha256) IS NOT NULL
+        AND (task = 'regression' OR train_accuracy + test_accuracy IS NOT NULL)))
+)
+"""
+"""The schema that had a classifier's accuracies twice: in columns, and among the metrics."""
+ACCURACIES = "json_extract(metrics, '$.train.accuracy'), json_extract(metrics, '$.test.accuracy')"
 FINISHED, FAILED, RUNNING = (
     ("finished", None, "ab" * 32, 0.75, 0.5, '{"train": {"accuracy": 0.75}, "test": {"accuracy": 0.5}}', 2.5),
     ("failed", "ValueError: no", None, None, None, None, 0.5),
@@ -60,7 +91,7 @@ LONG = "x" * 1000
 
 
 def write_old_log(data_dir: Path, rows: int, *, deleted: Sequence[int] = ()) -> Path:
-    """Writes a log by hand as it was once written, and gives its path."""
+    """Write a log by hand as it was once written, and gives its path."""
     data_dir.mkdir()
     path = data_dir / "database.sqlite"
     with closing(sqlite3.connect(path)) as database, database:
@@ -93,7 +124,7 @@ def assert_migrated(data_dir: Path, rows: int) -> None:
     assert {(run.task, run.model == f"log_reg_{run.id}", str(run.columns)) for run in runs} == {
         ("classification", True, "{}")
     }
-    assert (finished.train_accuracy, finished.score("train"), finished.score("test")) == (0.75, 0.75, 0.5)
+    assert (finished.score("train"), finished.score("test")) == (0.75, 0.5)
     assert (finished.estimator_sha256, finished.duration_s, finished.reason) == ("ab" * 32, 2.5, None)
     assert (failed.reason, failed.metrics, failed.score("test")) == ("ValueError: no", None, None)
     assert (finished.rows, finished.seed, finished.test_share, finished.python) == (150, 42, 0.25, "3.11")
@@ -109,23 +140,23 @@ def assert_migrated(data_dir: Path, rows: int) -> None:
 def test_an_old_log_is_taken_over_with_every_fact_of_its_runs(data_dir: Path) -> None:
     write_old_log(data_dir, rows=5)
     assert_migrated(data_dir, rows=5)
-    with RunLog(data_dir).begin(PLAN) as run_id:
+    with RunLog(data_dir).begin(CONFIG) as run_id:
         assert run_id == 6
-    assert RunLog(data_dir).find(6).columns == PLAN.columns
+    assert RunLog(data_dir).find(6).columns == CONFIG.columns
 
 
 def test_a_log_that_was_taken_over_is_the_same_as_a_new_one(data_dir: Path, tmp_path: Path) -> None:
     path = write_old_log(data_dir, rows=1)
     RunLog(data_dir).list()
-    with RunLog(tmp_path / "new").begin(PLAN):
+    with RunLog(tmp_path / "new").begin(CONFIG):
         pass
     found = []
     for one in (path, tmp_path / "new" / "database.sqlite"):
         with closing(sqlite3.connect(one)) as database:
             found.append(database.execute("PRAGMA table_info(runs)").fetchall())
             (schema,) = database.execute("SELECT sql FROM sqlite_schema WHERE name = 'runs'").fetchone()
-            assert "task = 'regression' OR" in schema
-    assert found[0] == found[1]
+            found.append(schema.replace('"runs"', "runs"))
+    assert found[:2] == found[2:]
 
 
 @pytest.mark.parametrize(("rows", "deleted", "following"), [(3, (3,), 4), (3, (1, 2, 3), 4), (0, (), 1)])
@@ -135,7 +166,7 @@ def test_an_id_is_not_used_again_where_the_newest_runs_had_been_deleted(
     write_old_log(data_dir, rows, deleted=deleted)
     assert len(RunLog(data_dir).list()) == rows - len(deleted)
     for expected in (following, following + 1):
-        with RunLog(data_dir).begin(PLAN) as run_id:
+        with RunLog(data_dir).begin(CONFIG) as run_id:
             assert run_id == expected
 
 
@@ -148,7 +179,9 @@ def test_a_run_of_an_old_log_is_read_with_its_rows_and_its_estimator(iris: Datas
         database.execute("ALTER TABLE runs RENAME TO new_runs")
         database.execute(OLD_SCHEMA)
         listed = ", ".join(names)
-        database.execute(f"INSERT INTO runs ({listed}) SELECT {listed} FROM new_runs")  # noqa: S608  the table's own
+        database.execute(
+            f"INSERT INTO runs ({listed}, train_accuracy, test_accuracy) SELECT {listed}, {ACCURACIES} FROM new_runs"  # noqa: S608  the table's own
+        )
         database.execute("DROP TABLE new_runs")
     (old,) = RunLog(data_dir).list()
     assert old == attrs.evolve(run, columns={}, held_out_sha256=None)
@@ -157,11 +190,19 @@ def test_a_run_of_an_old_log_is_read_with_its_rows_and_its_estimator(iris: Datas
     assert left.held_out.kinds() == run.columns
 
 
-def forget_held_out(data_dir: Path) -> Path:
-    """Takes the sum of the held-out rows from a log of today, as one was before."""
+def make_previous(data_dir: Path, *, held_out: bool = True) -> Path:
+    """Turn a log of today into one with columns of accuracies, and without checksums of held-out rows if asked to."""
     path = data_dir / "database.sqlite"
     with closing(sqlite3.connect(path)) as database, database:
-        database.execute("ALTER TABLE runs DROP COLUMN held_out_sha256")
+        database.execute(PREVIOUS_SCHEMA)
+        names = ", ".join(name for _, name, *_ in database.execute("PRAGMA table_info(runs)"))
+        database.execute(
+            f"INSERT INTO previous_runs ({names}, train_accuracy, test_accuracy) SELECT {names}, {ACCURACIES} FROM runs"  # noqa: S608  the table's own
+        )
+        database.execute("DROP TABLE runs")
+        database.execute("ALTER TABLE previous_runs RENAME TO runs")
+        if not held_out:
+            database.execute("ALTER TABLE runs DROP COLUMN held_out_sha256")
     return path
 
 
@@ -171,7 +212,7 @@ def test_a_log_from_before_held_out_rows_had_a_sum_is_taken_over_with_its_runs(i
     path = data_dir / "database.sqlite"
     with closing(sqlite3.connect(path)) as database:
         new = database.execute("PRAGMA table_info(runs)").fetchall()
-    forget_held_out(data_dir)
+    make_previous(data_dir, held_out=False)
     for _ in range(2):
         assert RunLog(data_dir).list() == [attrs.evolve(run, held_out_sha256=None)]
     with closing(sqlite3.connect(path)) as database:
@@ -179,6 +220,28 @@ def test_a_log_from_before_held_out_rows_had_a_sum_is_taken_over_with_its_runs(i
     again = train(iris, choice, seed=42, test_share=0.25, data_dir=data_dir)
     assert (again.id, again.held_out_sha256) == (2, run.held_out_sha256)
     assert load_artifacts(data_dir / "runs" / "1", RunLog(data_dir).find(1)).held_out.kinds() == run.columns
+
+
+@pytest.mark.parametrize("read_first", ["list", "find"])
+def test_a_log_with_columns_of_accuracies_is_taken_over_with_its_runs_and_gates(
+    data_dir: Path, read_first: str
+) -> None:
+    log = RunLog(data_dir)
+    for task, score in SCORES.items():
+        with log.begin(attrs.evolve(CONFIG, task=task)) as run_id:
+            metrics = {"train": {score: 0.75}, "test": {score: 0.5}}
+            log.finish(run_id, metrics, ArtifactChecksums("ab" * 32, "cd" * 32), duration_s=1)
+    log.note_gates(1, [{"name": "parity", "passed": True, "found": 0, "limit": 0, "text": "0 of 150 rows differ"}])
+    runs, gates = log.list(), log.list_gates(1)
+    path = make_previous(data_dir)
+    assert runs == (log.list() if read_first == "list" else [log.find(run_id) for run_id in (1, 2)])
+    assert log.list_gates(1) == gates
+    with closing(sqlite3.connect(path)) as database:
+        assert "accuracy" not in " ".join(name for _, name, *_ in database.execute("PRAGMA table_info(runs)"))
+        assert [table for _, _, table, *_ in database.execute("PRAGMA foreign_key_list(gates)")] == ["runs"]
+        assert database.execute("PRAGMA foreign_key_check").fetchall() == []
+    with log.begin(CONFIG) as run_id:
+        assert run_id == 3
 
 
 def list_runs(arguments: Sequence[str]) -> int:
@@ -221,23 +284,25 @@ def list_runs_until(arguments: Sequence[str]) -> int:
         return list_runs([data_dir])
 
 
-@pytest.mark.parametrize("last_words", ["INSERT INTO runs", "UPDATE sqlite_sequence", "DROP TABLE", "COMMIT"])
+@pytest.mark.parametrize(
+    "last_words", ["INSERT INTO new_runs", "UPDATE sqlite_sequence", "DROP TABLE", "ALTER TABLE", "COMMIT"]
+)
 def test_a_log_whose_migration_is_killed_is_as_it_was_and_is_taken_over_the_next_time(
     data_dir: Path, last_words: str
 ) -> None:
     path = write_old_log(data_dir, rows=200)
     before, content = dump(path), path.read_bytes()
     assert end(fork(list_runs_until, str(data_dir), last_words)) == -signal.SIGKILL
-    if last_words != "INSERT INTO runs":
+    if last_words != "INSERT INTO new_runs":
         assert path.read_bytes() != content, "it was killed before anything was on the disk"
     assert dump(path) == before
     assert_migrated(data_dir, rows=200)
 
 
-def test_a_log_whose_smaller_migration_is_killed_is_as_it_was(data_dir: Path) -> None:
+def test_a_log_whose_later_migration_is_killed_is_as_it_was(data_dir: Path) -> None:
     write_old_log(data_dir, rows=3)
     RunLog(data_dir).list()
-    path = forget_held_out(data_dir)
+    path = make_previous(data_dir, held_out=False)
     before = dump(path)
     assert end(fork(list_runs_until, str(data_dir), "COMMIT")) == -signal.SIGKILL
     assert dump(path) == before

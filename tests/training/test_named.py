@@ -27,7 +27,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def mixed_table() -> str:
-    """Writes a table of each kind of feature, each with gaps, whose label and number follow from them."""
+    """Write a table of each kind of feature, each with gaps, whose label and number follow from them."""
     random = np.random.default_rng(0)
     lines = ["n,i,b,c,label,flag,number"]
     for _ in range(ROWS):

@@ -26,11 +26,11 @@ def test_a_name_is_what_is_asked_for_or_made_of_the_source(asked: str | None, so
 def test_a_name_that_no_model_can_have_is_refused(asked: str | None, source: str, found: str) -> None:
     with pytest.raises(TrainingError) as refusal:
         name_dataset(asked, source)
-    expected = "expected a dataset's name that matches [a-z][a-z0-9_-]{0,62}"
-    assert str(refusal.value) == f"{expected}, got {found!r}; --name chooses it"
+    expected = "expected a model name that matches [a-z][a-z0-9_-]{0,62}"
+    assert str(refusal.value) == f"{expected}, got {found!r}; --name chooses another"
 
 
 @pytest.mark.parametrize(("asked", "source"), [("docs", "iris"), (None, "Metrics")])
 def test_a_name_that_is_a_route_of_the_servers_own_is_refused(asked: str | None, source: str) -> None:
-    with pytest.raises(TrainingError, match=r"is one that the server uses itself; --name chooses another$"):
+    with pytest.raises(TrainingError, match=r"is one that the server uses itself; .*; --name chooses another$"):
         name_dataset(asked, source)

@@ -8,7 +8,8 @@ import pytest
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import Pipeline
 
-from training.columns import Column, Kind
+from server.contract.types import Type
+from training.columns import Column
 from training.pipelines import EXPANSIONS, Expansion, Needs, make_pipeline
 
 NOTHING = Needs(filled=False)
@@ -31,7 +32,7 @@ TARGET = pd.Series([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
 
 
 def prepare(needs: Needs, columns: Sequence[Column], expansion: Expansion = "none") -> pd.DataFrame:
-    """Gives what the model would be given of ROWS."""
+    """Return what the model would be given of ROWS."""
     model = make_pipeline(LinearRegression(), needs, columns, expansion)
     assert isinstance(model, Pipeline)
     return pd.DataFrame(model[:-1].fit_transform(ROWS[[column.name for column in columns]], TARGET))
@@ -108,7 +109,7 @@ def test_products_of_two_are_those_of_the_numbers_and_of_each_with_itself() -> N
 @pytest.mark.parametrize("expansion", EXPANSIONS)
 @pytest.mark.parametrize("kind", ["number", "integer", "boolean"])
 def test_a_column_that_is_empty_in_the_rows_to_learn_from_is_learned_from_without_harm(
-    kind: Kind, expansion: Expansion
+    kind: Type, expansion: Expansion
 ) -> None:
     columns = [N, Column("gone", kind, missing=5)]
     rows = pd.DataFrame({"n": range(6), "gone": [np.nan] * 6}, dtype=np.float64)

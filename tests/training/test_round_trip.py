@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.columns import MAX_SIZE, MISSING, Kind
+from server.contract.types import MAX_FP32, MISSING, Type
 from training.dataset import Dataset, read_dataset
 
 # A byte order mark at the beginning of a file is no part of its first name.
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0\ufeff"), min_size=1, max_size=6)
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=6)
-CELLS: dict[Kind, st.SearchStrategy[str]] = {
+CELLS: dict[Type, st.SearchStrategy[str]] = {
     "number": st.one_of(
-        st.floats(-MAX_SIZE, MAX_SIZE).map(repr), st.integers(-(2**70), 2**70).map(str), st.just("+007"), st.just(".5")
+        st.floats(-MAX_FP32, MAX_FP32).map(repr), st.integers(-(2**70), 2**70).map(str), st.just("+007"), st.just(".5")
     ),
     "integer": st.integers(1 - 2**53, 2**53 - 1).map(str),
     "boolean": st.sampled_from(["true", "false", "True", "FALSE"]),

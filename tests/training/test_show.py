@@ -8,10 +8,10 @@ import attrs
 import pytest
 
 from tests.support.workshop import IRIS_CSV, Workshop
-from tests.training.conftest import PLAN
+from tests.training.conftest import CONFIG
 from training.cli import main
 from training.runlog import RunLog
-from training.show import compare
+from training.show import compare, show
 
 
 def test_a_run_is_shown_with_its_classes_and_what_the_gates_found(
@@ -22,19 +22,35 @@ def test_a_run_is_shown_with_its_classes_and_what_the_gates_found(
     assert "model: log_reg_1\n" in shown
     assert "columns: SepalLengthCm (number), SepalWidthCm (number), " in shown
     assert "Iris-versicolor" in shown
-    assert "confusion (rows: true, columns: answered): [[13, 0, 0], " in shown
+    assert "confusion matrix (rows: true, columns: predicted): [[13, 0, 0], " in shown
     assert "no version is served yet" in shown
     assert "reason" not in shown
 
 
 def test_a_run_that_failed_is_shown_with_its_reason(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = RunLog(data_dir)
-    with log.begin(PLAN) as run_id:
+    with log.begin(CONFIG) as run_id:
         log.fail(run_id, "out of luck")
     assert main(["show", "1", "--data-dir", str(data_dir)]) == 0
     shown = capsys.readouterr().out
     assert "status: failed\nreason: out of luck\n" in shown
     assert "accuracy" not in shown
+
+
+def test_parameters_stand_one_a_line_below_the_step_that_has_them(data_dir: Path) -> None:
+    log = RunLog(data_dir)
+    steps = "[('scale', StandardScaler()), ('model', Ridge(alpha=2.0))]"
+    fitted = {"model__alpha": 2.0, "steps": steps, "model": "Ridge(\n    alpha=2.0)", "scale": "StandardScaler()"}
+    log_run(log, {**fitted, "memory": None, "scale__copy": True})
+    shown = show(log.find(1), log.list_gates(1))
+    assert shown.endswith(
+        "\nparameters:\n"
+        "  memory: None\n"
+        "  model: Ridge( alpha=2.0)\n"
+        "    alpha: 2.0\n"
+        "  scale: StandardScaler()\n"
+        "    copy: True"
+    )
 
 
 def test_runs_are_compared_by_their_scores_and_by_what_differs_alone(
@@ -54,13 +70,13 @@ def test_runs_are_compared_by_their_scores_and_by_what_differs_alone(
 
 
 def list_rows(text: str) -> dict[str, list[str]]:
-    """Gives the values of each row of a comparison, which stand two blanks or more apart."""
+    """Return the values of each row of a comparison, which stand two blanks or more apart."""
     split = [re.split(r" {2,}", line.strip()) for line in text.splitlines()[1:]]
     return {name: values for name, *values in split}
 
 
 def log_run(log: RunLog, parameters: dict[str, Any]) -> None:
-    with log.begin(attrs.evolve(PLAN, parameters=parameters)) as run_id:
+    with log.begin(attrs.evolve(CONFIG, parameters=parameters)) as run_id:
         log.fail(run_id, "never meant to finish")
 
 

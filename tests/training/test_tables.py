@@ -119,7 +119,7 @@ def test_lines_and_cells_may_be_as_long_as_they_may_and_no_longer(read: Read, so
 
 
 def train_in_little_memory(arguments: Sequence[str]) -> int:
-    """Trains with hardly more memory than what the process has already, and keeps what it says in a file."""
+    """Train with hardly more memory than what the process has already, and keeps what it says in a file."""
     source, told = arguments
     now_bytes = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (now_bytes + LITTLE_MEMORY_BYTES, resource.RLIM_INFINITY))

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import attrs
 
-from convert.bundle.archive import END, Member
 from convert.bundle.cli import main
 from convert.bundle.keys import SigningKey, read_signing_key
-from convert.bundle.sums import SUMS_FILE, SUMS_SIGNED_FILE
+from server.bundle.archive import END, Member
+from server.bundle.checksums import SUMS_FILE, SUMS_SIGNED_FILE
 from tests.support.workshop import Workshop
 
 IRIS_FILES = (

@@ -10,8 +10,8 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from convert.bundle.cli import main
 from convert.bundle.packing import write_bundle
-from convert.bundle.sums import SBOM_FILE, SUMS_FILE, SUMS_SIGNED_FILE
-from convert.errors import BundleError
+from server.bundle.checksums import SBOM_FILE, SUMS_FILE, SUMS_SIGNED_FILE
+from server.errors import BundleError
 from server.models.repository import MANIFEST_FILE, SIGNED_FILE
 from tests.convert.bundle.journey import IRIS_FILES, Journey, tree
 from tests.support.forked import end, fork_with_little_disk

@@ -15,12 +15,11 @@ from cyclonedx.validation.json import JsonStrictValidator
 from convert.bundle import inside
 from convert.bundle.cli import main
 from convert.bundle.inside import list_installed
-from convert.bundle.installing import install_image
 from convert.bundle.keys import read_signing_key
-from convert.bundle.opening import open_bundle
-from convert.bundle.podman import load_image
+from convert.bundle.podman import install_image, load_image
 from convert.bundle.shipping import LOCK
-from convert.errors import BundleError
+from server.bundle.opening import open_bundle
+from server.errors import BundleError
 from tests.support.fakes import StandInPodman
 from tests.support.workshop import Workshop
 

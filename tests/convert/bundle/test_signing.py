@@ -15,9 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from convert.bundle.cli import main
 from convert.bundle.keys import SigningKey, make_keys, read_signing_key
 from convert.bundle.signing import sign_newest, sign_version
-from convert.bundle.sums import VersionKey
-from convert.errors import BundleError
-from server.errors import NoSoundVersionError, RefusedError
+from server.bundle.checksums import VersionKey
+from server.errors import BundleError, NoSoundVersionError, RefusedError
 from server.models.catalog import load_catalog, load_model
 from server.models.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE, SIGNED_FILE
 from tests.support.server_process import STOP_S, read_log, serving, start

@@ -1,10 +1,11 @@
-"""Conversion happens in a child that is bounded in time and memory; however it ends, that is a reason and no leftover.
+"""Conversion runs in a child bounded in time and memory; however it ends, there is a reason and no process left.
 
-What a library may do there is done by skl2onnx itself, which each child is given in an altered shape.
+The faults of a library are caused by an altered skl2onnx, which each child imports.
 """
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,17 +14,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
+import msgspec
 import psutil
 import pytest
 
-from convert.compile.child import MEMORY_BYTES, Compiler
+from convert.compile.child import MEMORY_BYTES, ChildCompiler
 from convert.compile.export import PRECISIONS, export
+from convert.compile.features import describe_features
 from convert.errors import ConvertError
 from convert.parity.answers import to_rows
+from server.contract.signature import Feature
 from server.models.session import Session
 from tests.support.server_process import ROOT, wait_for
 from tests.support.workshop import Workshop
-from training.artifacts import load_artifacts
+from training.artifacts import ESTIMATOR_FILE, load_artifacts
 from training.runlog import RunLog
 
 ALTERED = """
@@ -49,12 +53,16 @@ skl2onnx.to_onnx = to_onnx
 """
 PRINTS = "print('{}'); print('loud', flush=True); os.write(1, b'and from C\\n')"
 HANGS = "(Path(__file__).parent / 'hangs').write_text(str(os.getpid()))\nwhile True: pass"
+IRIS = tuple(
+    Feature(name, "number", nullable=False, quantiles=(0, 1, 2, 3, 8))
+    for name in ("SepalLengthCm", "SepalWidthCm", "PetalLengthCm", "PetalWidthCm")
+)
 CALLED = "(Path(__file__).parent / 'called').touch()"
 
 
 @attrs.frozen(eq=False)
 class Library:
-    """What skl2onnx does in children before it compiles."""
+    """The altered skl2onnx: runs a statement before it compiles."""
 
     folder: Path
 
@@ -62,7 +70,7 @@ class Library:
         (self.folder / "deed").write_text(deed)
 
     def hanging(self) -> int | None:
-        """Gives the process that hangs, if one does by now."""
+        """Returns the process that hangs, if one does by now."""
         path = self.folder / "hangs"
         return int(text) if path.exists() and (text := path.read_text()) else None
 
@@ -84,20 +92,20 @@ def library(children: Library) -> Library:
 
 
 @pytest.fixture(scope="module")
-def shared_compiler(children: Library, iris_workshop: Workshop) -> Iterator[Compiler]:  # noqa: ARG001  its PYTHONPATH
-    """One for all tests: a child that a test leaves alive is taken by the next."""
-    with Compiler(iris_workshop.data_dir, 1) as compiler:
+def shared_compiler(children: Library, iris_workshop: Workshop) -> Iterator[ChildCompiler]:  # noqa: ARG001  its PYTHONPATH
+    """One for all tests: the next test uses the child that one leaves alive."""
+    with ChildCompiler(iris_workshop.data_dir, 1) as compiler:
         yield compiler
     assert not own_children()
 
 
 @pytest.fixture
-def compiler(shared_compiler: Compiler, library: Library) -> Compiler:  # noqa: ARG001  does nothing at first
+def compiler(shared_compiler: ChildCompiler, library: Library) -> ChildCompiler:  # noqa: ARG001  does nothing at first
     return shared_compiler
 
 
 def own_children() -> list[psutil.Process]:
-    """Gives the compilers' processes that there are now, the ended ones that nobody has waited for too."""
+    """Returns the compile children that exist now, zombies included."""
     return [child for child in psutil.Process().children() if is_compiler(child)]
 
 
@@ -106,7 +114,7 @@ def is_compiler(process: psutil.Process) -> bool:
 
 
 def compile_directly(workshop: Workshop, *requests: dict[str, str], time_s: float = 60) -> "subprocess.Popen[str]":
-    """Gives a child that has been asked by hand."""
+    """Starts a child and sends it requests by hand."""
     arguments = [str(workshop.data_dir), "1", str(MEMORY_BYTES), str(time_s)]
     child = subprocess.Popen(
         [sys.executable, "-m", "convert.compile.child", *arguments],
@@ -121,15 +129,20 @@ def compile_directly(workshop: Workshop, *requests: dict[str, str], time_s: floa
     return child
 
 
+def write_features(folder: Path) -> None:
+    """Writes the features that a request by hand needs in its folder."""
+    (folder / "features.json").write_bytes(msgspec.json.encode(IRIS))
+
+
 def test_a_child_compiles_as_its_parent_would_whatever_a_library_prints(
-    compiler: Compiler, library: Library, iris_workshop: Workshop
+    compiler: ChildCompiler, library: Library, iris_workshop: Workshop
 ) -> None:
     library.does(PRINTS)
     log = RunLog(iris_workshop.data_dir)
-    left = load_artifacts(log.folder(1), log.find(1))
-    rows = to_rows(left.dataset.features)
+    artifacts = load_artifacts(log.folder(1), log.find(1))
+    rows, features = to_rows(artifacts.dataset.features), describe_features(artifacts.dataset)
     for precision in PRECISIONS:
-        compiled, here = compiler.compile(precision), export(left.estimator, left.dataset, precision)
+        compiled, here = compiler.compile(features, precision), export(artifacts.estimator, features, precision)
         assert compiled.signature == here.signature
         # Their bytes were once seen to differ; what counts is that the answers do not.
         given, expected = (Session(one.model, one.signature).run(rows) for one in (compiled, here))
@@ -137,24 +150,24 @@ def test_a_child_compiles_as_its_parent_would_whatever_a_library_prints(
     assert len(own_children()) == 1
 
 
-def test_what_needs_more_memory_than_it_may_is_refused_and_the_child_goes_on(
-    compiler: Compiler, library: Library
+def test_a_conversion_beyond_the_memory_limit_is_refused_and_the_child_goes_on(
+    compiler: ChildCompiler, library: Library
 ) -> None:
     library.does(f"bytearray({MEMORY_BYTES})")
     with pytest.raises(ConvertError, match=r"^the conversion needs more memory than it may have$"):
-        compiler.compile("float32")
+        compiler.compile(IRIS, "float32")
     child = compiler._child
     library.does("")
-    assert compiler.compile("float32").model
+    assert compiler.compile(IRIS, "float32").model
     assert compiler._child is child
 
 
-def test_an_estimator_that_the_library_cannot_compile_is_refused_in_the_librarys_words(
-    compiler: Compiler, library: Library
+def test_an_estimator_that_cannot_be_compiled_is_refused_with_the_librarys_error(
+    compiler: ChildCompiler, library: Library
 ) -> None:
     library.does("raise RuntimeError('no such operator\\nand much more')")
     with pytest.raises(ConvertError, match=r"^skl2onnx cannot compile Pipeline: no such operator$"):
-        compiler.compile("float32")
+        compiler.compile(IRIS, "float32")
 
 
 @pytest.mark.parametrize(
@@ -165,39 +178,39 @@ def test_an_estimator_that_the_library_cannot_compile_is_refused_in_the_librarys
         ("os.kill(os.getpid(), signal.SIGKILL)", "the conversion was ended by SIGKILL"),
     ],
 )
-def test_a_child_that_ends_is_a_refusal_that_says_how_and_the_next_precision_gets_a_new_one(
-    compiler: Compiler, library: Library, deed: str, reason: str
+def test_a_child_that_ends_is_a_refusal_and_the_next_precision_gets_a_new_one(
+    compiler: ChildCompiler, library: Library, deed: str, reason: str
 ) -> None:
     library.does(deed)
     with pytest.raises(ConvertError) as refusal:
-        compiler.compile("float32")
+        compiler.compile(IRIS, "float32")
     assert str(refusal.value) == reason
     assert not own_children()
     library.does(CALLED)
     compiler._time_s = 0.0  # the new child need not be waited for
     with pytest.raises(ConvertError, match=r"^the conversion did not end within 0 s$"):
-        compiler.compile("float64")
+        compiler.compile(IRIS, "float64")
     assert not own_children()
     compiler._time_s = 60
 
 
-def test_a_child_that_does_not_go_on_is_a_refusal_within_the_bound(iris_workshop: Workshop) -> None:
-    with Compiler(iris_workshop.data_dir, 1, time_s=0.1) as compiler:
+def test_a_child_that_hangs_is_a_refusal_within_the_time_limit(iris_workshop: Workshop) -> None:
+    with ChildCompiler(iris_workshop.data_dir, 1, time_s=0.1) as compiler:
         first = compiler._child
         first.send_signal(signal.SIGSTOP)
         with pytest.raises(ConvertError, match=r"^the conversion did not end within 0\.1 s$"):
-            compiler.compile("float32")
+            compiler.compile(IRIS, "float32")
         assert first.returncode == -signal.SIGKILL
     assert not own_children()
 
 
 def test_a_child_that_was_killed_before_it_was_asked_is_replaced(iris_workshop: Workshop) -> None:
-    with Compiler(iris_workshop.data_dir, 1, time_s=0) as short:
+    with ChildCompiler(iris_workshop.data_dir, 1, time_s=0) as short:
         first = short._child
         first.kill()
         wait_for("end of the child", lambda: first.poll() is not None)
         with pytest.raises(ConvertError, match=r"^the conversion did not end within 0 s$"):
-            short.compile("float32")
+            short.compile(IRIS, "float32")
         assert short._child is not first
     assert not own_children()
 
@@ -205,20 +218,18 @@ def test_a_child_that_was_killed_before_it_was_asked_is_replaced(iris_workshop: 
 def test_a_child_that_dies_as_it_is_asked_is_a_refusal(
     iris_workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Compiler(iris_workshop.data_dir, 1) as compiler:
+    with ChildCompiler(iris_workshop.data_dir, 1) as compiler:
         child = compiler._child
         child.kill()
         wait_for("end of the child", lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
         # It dies between the look at it and the request.
         monkeypatch.setattr(child, "poll", lambda: None)
         with pytest.raises(ConvertError, match=r"^the conversion was ended by SIGKILL$"):
-            compiler.compile("float32")
+            compiler.compile(IRIS, "float32")
     assert not own_children()
 
 
-def test_a_conversion_that_hangs_is_over_when_its_parent_is_interrupted(
-    iris_workshop: Workshop, library: Library
-) -> None:
+def test_a_conversion_that_hangs_ends_when_its_parent_is_interrupted(iris_workshop: Workshop, library: Library) -> None:
     def interrupt() -> None:
         wait_for("hanging conversion", library.hanging)
         os.kill(os.getpid(), signal.SIGINT)
@@ -229,8 +240,8 @@ def test_a_conversion_that_hangs_is_over_when_its_parent_is_interrupted(
     interrupter = threading.Thread(target=interrupt)
     interrupter.start()
     try:
-        with pytest.raises(KeyboardInterrupt), Compiler(iris_workshop.data_dir, 1) as compiler:
-            compiler.compile("float32")
+        with pytest.raises(KeyboardInterrupt), ChildCompiler(iris_workshop.data_dir, 1) as compiler:
+            compiler.compile(IRIS, "float32")
     finally:
         signal.signal(signal.SIGINT, passed_over)
     interrupter.join()
@@ -239,16 +250,31 @@ def test_a_conversion_that_hangs_is_over_when_its_parent_is_interrupted(
     assert not own_children()
 
 
+def test_a_child_reads_the_run_once(workshop: Workshop, library: Library) -> None:  # noqa: ARG001  its PYTHONPATH
+    with ChildCompiler(workshop.data_dir, 1) as compiler:
+        assert compiler.compile(IRIS, "float32").model
+        shutil.rmtree(workshop.data_dir)
+        assert compiler.compile(IRIS, "float64").model
+
+
+def test_a_run_whose_files_are_not_sound_is_refused_by_the_child(workshop: Workshop, library: Library) -> None:  # noqa: ARG001  its PYTHONPATH
+    shutil.rmtree(workshop.data_dir / "runs")
+    with ChildCompiler(workshop.data_dir, 1) as compiler, pytest.raises(ConvertError, match=ESTIMATOR_FILE):
+        compiler.compile(IRIS, "float32")
+
+
 def test_a_child_whose_parent_is_gone_ends_itself(iris_workshop: Workshop, library: Library, tmp_path: Path) -> None:
     library.does(HANGS)
+    write_features(tmp_path)
     with compile_directly(iris_workshop, {"precision": "float32", "folder": str(tmp_path)}, time_s=0.5) as child:
         assert child.wait(60) == -signal.SIGALRM
 
 
-def test_the_child_answers_each_line_with_nothing_or_the_reason(
+def test_the_child_answers_each_line_with_an_empty_text_or_the_fault(
     iris_workshop: Workshop, library: Library, tmp_path: Path
 ) -> None:
-    library.does("if calls == 3: raise MemoryError")
+    library.does("if calls == 2: raise MemoryError")
+    write_features(tmp_path)
     requests = [
         {"precision": "float64", "folder": str(tmp_path)},
         {"precision": "float32", "folder": str(tmp_path / "nowhere")},
@@ -259,7 +285,7 @@ def test_the_child_answers_each_line_with_nothing_or_the_reason(
     assert child.returncode == 0
     assert [json.loads(line) for line in out.splitlines()] == [
         "",
-        f"[Errno 2] No such file or directory: '{tmp_path}/nowhere/model.onnx'",
+        f"[Errno 2] No such file or directory: '{tmp_path}/nowhere/features.json'",
         "the conversion needs more memory than it may have",
     ]
-    assert sorted(os.listdir(tmp_path)) == ["model.onnx", "signature.json"]  # noqa: PTH208  names alone
+    assert sorted(os.listdir(tmp_path)) == ["features.json", "model.onnx", "signature.json"]  # noqa: PTH208  names alone

@@ -1,4 +1,4 @@
-"""An estimator is compiled with a signature that tells all of it, or refused."""
+"""An estimator is compiled with a complete signature, or refused."""
 
 from typing import Any
 
@@ -14,28 +14,28 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
 from convert.compile import export as export_module
-from convert.compile.export import MAX_REASON_CHARS, PRECISIONS, Precision, describe_features, export
+from convert.compile.export import MAX_REASON_CHARS, PRECISIONS, Precision, export
+from convert.compile.features import describe_features
 from convert.errors import ConvertError
 from convert.parity.answers import to_rows
-from server.contract.signature import MAX_FP32, Feature, Label, Signature, Tensor
-from server.contract.values import MAX_TEXT_CHARS
+from server.contract.signature import Feature, Label, Signature, Tensor
+from server.contract.types import MAX_FP32, MAX_TEXT_CHARS
 from server.models.session import Session
 from tests.support.tables import WORDS, make_specimen, make_table, mixed_table
 from training.dataset import Dataset
 from training.estimators import Estimator
 
-pytestmark = pytest.mark.usefixtures("few_rows")
 INPUTS = {"float32": "FP32", "float64": "FP64"}
 OWN_NAMES = ["numbers", "categories", "label", "probabilities", "variable", "numbers 0", "position of numbers 0", "x y"]
-"""What graphs call their own values, or may not be called in them."""
+"""Names that graphs use for their own values, or that are not allowed in them."""
 
 
 def logistic() -> LogisticRegression:
     return LogisticRegression(solver="newton-cholesky")
 
 
-def test_the_signature_of_iris_tells_its_features_and_labels(estimator: Estimator, iris: Dataset) -> None:
-    assert export(estimator, iris).signature == Signature(
+def test_the_signature_of_iris_has_its_features_and_labels(estimator: Estimator, iris: Dataset) -> None:
+    assert export(estimator, describe_features(iris)).signature == Signature(
         inputs=(Tensor("numbers", "FP32", (-1, 4)),),
         outputs=(Tensor("label", "BYTES", (-1,)), Tensor("probabilities", "FP32", (-1, 3))),
         features=(
@@ -48,7 +48,7 @@ def test_the_signature_of_iris_tells_its_features_and_labels(estimator: Estimato
     )
 
 
-def test_features_are_of_their_columns_kind_and_nullable_where_the_table_lacks_a_value() -> None:
+def test_features_have_their_columns_type_and_are_nullable_if_values_are_missing() -> None:
     features = describe_features(mixed_table())
     assert [(feature.name, feature.type, feature.nullable) for feature in features] == [
         ("size (cm)", "number", False),
@@ -65,7 +65,7 @@ def test_features_are_of_their_columns_kind_and_nullable_where_the_table_lacks_a
     assert features[5].quantiles[-1] == 1
 
 
-def test_quantiles_are_values_of_the_table_and_know_nothing_of_missing_ones() -> None:
+def test_quantiles_are_values_of_the_table_and_ignore_missing_ones() -> None:
     known = make_table(pd.DataFrame({"n": [np.nan, 3.0, 1.0, np.nan, 10.0]}), ["a", "b", "a", "b", "a"])
     assert describe_features(known) == (Feature("n", "number", nullable=True, quantiles=(1, 1, 3, 10, 10)),)
 
@@ -75,7 +75,7 @@ def test_quantiles_are_values_of_the_table_and_know_nothing_of_missing_ones() ->
     ("labels", "datatype"),
     [(("no", "yes", ""), "BYTES"), ((False, True), "INT64"), ((-7, 3, 5_000_000_000), "INT64"), (None, "")],
 )
-def test_a_table_of_every_kind_is_compiled_into_one_input_for_numbers_and_one_for_categories(
+def test_a_mixed_table_has_one_input_for_numbers_and_one_for_categories(
     precision: Precision, labels: tuple[Label, ...] | None, datatype: str
 ) -> None:
     made = make_specimen(mixed_table(labels), "decision_tree", precision)
@@ -103,10 +103,10 @@ def test_a_table_of_categories_alone_has_no_input_for_numbers() -> None:
     assert made.prove().parity.passed
 
 
-def test_a_model_of_whole_number_labels_gives_whole_numbers(iris: Dataset) -> None:
+def test_a_model_of_integer_labels_answers_integers(iris: Dataset) -> None:
     labels = iris.target.map({"Iris-setosa": 7, "Iris-versicolor": -1, "Iris-virginica": 30})
     estimator = make_pipeline(StandardScaler(), logistic()).fit(iris.features, labels)
-    compiled = export(estimator, make_table(iris.features, labels))
+    compiled = export(estimator, describe_features(make_table(iris.features, labels)))
     assert compiled.signature.labels == (-1, 7, 30)
     assert compiled.signature.outputs[0] == Tensor("label", "INT64", (-1,))
     answers = Session(compiled.model, compiled.signature).run(to_rows(iris.features))
@@ -125,7 +125,7 @@ def test_a_model_of_whole_number_labels_gives_whole_numbers(iris: Dataset) -> No
         ["numbers 1", "position of numbers 1", "numbers", "merged_columns"],
     ],
 )
-def test_an_estimator_that_takes_columns_by_name_is_given_each_feature_under_its_own(
+def test_an_estimator_that_selects_columns_by_name_gets_each_by_its_own(
     iris: Dataset, names: list[str], remainder: str
 ) -> None:
     features = iris.features.set_axis(names, axis="columns")
@@ -133,7 +133,7 @@ def test_an_estimator_that_takes_columns_by_name_is_given_each_feature_under_its
         [("one", MinMaxScaler(), [names[3]]), ("two", StandardScaler(), [names[2], names[0]])], remainder=remainder
     )
     estimator = make_pipeline(columns, logistic()).fit(features, iris.target)
-    compiled = export(estimator, make_table(features, iris.target))
+    compiled = export(estimator, describe_features(make_table(features, iris.target)))
     answers = Session(compiled.model, compiled.signature).run(to_rows(features))
     assert [answer.label for answer in answers] == estimator.predict(features).tolist()
     expected = estimator.predict_proba(features)
@@ -152,24 +152,24 @@ def test_a_column_beside_categories_may_have_any_name(name: str, task: str) -> N
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_columns_that_the_estimator_drops_are_taken_all_the_same(precision: Precision) -> None:
+def test_columns_that_the_estimator_drops_are_inputs_all_the_same(precision: Precision) -> None:
     known = mixed_table()
     columns = ColumnTransformer([("kept", StandardScaler(), ["steps"]), ("word", OneHotEncoder(), ["kind"])])
     estimator = make_pipeline(columns, logistic()).fit(known.features, known.target)
-    compiled = export(estimator, known, precision)
+    compiled = export(estimator, describe_features(known), precision)
     assert len(compiled.signature.features) == 8
     answers = Session(compiled.model, compiled.signature).run(to_rows(known.features))
     assert [answer.label for answer in answers] == estimator.predict(known.features).tolist()
 
 
-def test_a_model_of_numbers_alone_takes_them_as_they_come(compiled: Any) -> None:
+def test_a_model_of_numbers_alone_has_no_gather_at_its_input(compiled: Any) -> None:
     assert "Gather" not in {node.op_type for node in onnx.load_from_string(compiled.model).graph.node[:1]}
 
 
 def test_an_estimator_that_skl2onnx_does_not_know_is_refused_by_its_type(iris: Dataset) -> None:
     estimator = DummyClassifier().fit(iris.features, iris.target)
     with pytest.raises(ConvertError, match=r"^skl2onnx cannot compile DummyClassifier: ") as refusal:
-        export(estimator, iris)
+        export(estimator, describe_features(iris))
     assert "\n" not in str(refusal.value)
     assert len(str(refusal.value)) <= MAX_REASON_CHARS + 50
 
@@ -182,7 +182,7 @@ def test_a_lack_of_memory_is_not_the_estimators_fault(
 
     monkeypatch.setattr(export_module, "to_onnx", fail)
     with pytest.raises(MemoryError):
-        export(estimator, iris)
+        export(estimator, describe_features(iris))
 
 
 @pytest.mark.parametrize(("chars", "fault"), [(MAX_TEXT_CHARS, None), (MAX_TEXT_CHARS + 1, "has a text of 1001 char")])

@@ -1,4 +1,4 @@
-"""An estimator and its compiled model, asked for the same rows."""
+"""An estimator and its compiled model, evaluated on the same rows."""
 
 from typing import Any
 
@@ -12,18 +12,17 @@ from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, String
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 
-from convert.converters import encoding, imputation, intervals, neighbours, polynomials, splines, support_vectors
 from convert.converters.labels import widen_labels
+from convert.converters.register import register_converters
 
 TOLERANCE = {DoubleTensorType: 1e-12, FloatTensorType: 1e-5}
 NUMPY = {DoubleTensorType: np.float64, FloatTensorType: np.float32, StringTensorType: object}
 
-for _family in (encoding, imputation, intervals, neighbours, polynomials, splines, support_vectors):
-    _family.register_converters()
+register_converters()
 
 
 class BothSides:
-    """A fitted estimator beside what it is compiled to; a pipeline takes an input for each column, others one."""
+    """A fitted estimator and its compiled model, with one input per column for a pipeline and one for all others."""
 
     def __init__(self, estimator: Any, known: pd.DataFrame, numbers: Any = DoubleTensorType) -> None:
         self.estimator = estimator
@@ -45,7 +44,7 @@ class BothSides:
         return list(self._session.run(None, feeds))
 
     def check(self, rows: pd.DataFrame) -> None:
-        """Holds the answers against each other: labels equal, probabilities and numbers within the tolerance."""
+        """Asserts that labels are equal, and probabilities and numbers within the tolerance."""
         answers = self.ask_model(rows)
         if not is_classifier(self.estimator):
             expected = self.estimator.predict(rows)
@@ -57,7 +56,7 @@ class BothSides:
 
 
 def draw_rows(known: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Draws half of the rows from the box of the known ones, half column by column from these, and some far away."""
+    """Draws half of the rows from the box of the known rows, half column by column from these, and some far away."""
     random = np.random.default_rng(0)
     uniform = random.uniform(known.min(), known.max(), size=(count // 2, known.shape[1]))
     mixed = np.column_stack([random.choice(known[name], count // 2) for name in known.columns])
@@ -66,6 +65,6 @@ def draw_rows(known: pd.DataFrame, count: int) -> pd.DataFrame:
 
 
 def read_table(load: Any) -> tuple[pd.DataFrame, Any]:
-    """Gives one of scikit-learn's tables as features and target."""
+    """Returns one of scikit-learn's tables as features and target."""
     table = load()
     return pd.DataFrame(table.data, columns=[f"f{place}" for place in range(table.data.shape[1])]), table.target

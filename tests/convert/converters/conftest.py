@@ -1,4 +1,4 @@
-"""One thread for scikit-learn: on a busy machine its histograms wait for each other longer than they count."""
+"""One thread for scikit-learn: on a busy machine the threads of its histograms mostly wait for each other."""
 
 from collections.abc import Iterator
 

@@ -24,12 +24,12 @@ from sklearn.ensemble import (
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
 
 from convert.converters.register import register_converters
-from convert.parity.branches import around, visited_branches
+from convert.parity.branches import adjacent_floats, visited_branches
 
 Table = npt.NDArray[np.float64]
 UNIFORM_ROWS = 20_000
 BATCHES = ((1, 1, 300), (7, 2, 2_000), (32, 1, 4_000), (1024, 2, None))
-"""Rows in a batch, threads, and how many of the rows are asked so."""
+"""Rows in a batch, threads, and how many of the rows are evaluated so."""
 TYPES = {np.float32: FloatTensorType, np.float64: DoubleTensorType}
 TABLES: dict[str, Callable[..., Any]] = {
     "two classes": load_breast_cancer,
@@ -58,7 +58,7 @@ NO_MISSING = ("boosting", "exponential")
 
 
 class Of(NamedTuple):
-    """What a specimen is of: a family, a table, and whether a fifth of the table is missing."""
+    """The parameters of a specimen: a family, a table, and whether a fifth of the table is missing."""
 
     family: str
     table: str
@@ -86,7 +86,7 @@ class Specimen:
     known: Table
 
     def answers(self, rows: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], Table]:
-        """Gives the estimator's labels and probabilities, or its predictions twice, as the model has them."""
+        """Returns the estimator's labels and probabilities, or its predictions twice, as the model's outputs."""
         with np.errstate(invalid="ignore"):  # scikit-learn adds up extreme rows to see whether they are finite
             labels = self.estimator.predict(rows)
             if hasattr(self.estimator, "classes_"):
@@ -94,7 +94,7 @@ class Specimen:
             return labels, labels[:, np.newaxis]
 
     def rows(self, uniform: int) -> Table:
-        """Gives rows of the table, at each threshold, uniform in the table's range, and extreme."""
+        """Returns rows of the table, at each threshold, uniform in the table's range, and extreme."""
         random = np.random.default_rng(5)
         nullable = np.isnan(self.known).any(axis=0)
         spread = random.uniform(np.nanmin(self.known, 0), np.nanmax(self.known, 0), (uniform, self.known.shape[1]))
@@ -106,11 +106,11 @@ class Specimen:
 
 
 def rows_at_thresholds(estimator: Any, known: Table) -> Table:
-    """Gives a visitor of each branch at its threshold and beside it, and without a value where the table lacks some."""
+    """Returns a visitor of each branch at and next to its threshold, and with a missing value if the table has some."""
     branches = visited_branches(estimator, known)
     nullable = np.isnan(known[:, branches.column]).any(axis=0)
     rows = [known[:0]]
-    for values in around(branches.threshold).T:
+    for values in adjacent_floats(branches.threshold).T:
         rows.append(known[branches.visitor])
         rows[-1][np.arange(len(values)), branches.column] = values
     rows.append(known[branches.visitor[nullable]])
@@ -138,7 +138,7 @@ def compile_model(estimator: Any, precision: Any, **options: Any) -> bytes:
 
 
 def ask(model: bytes, rows: npt.NDArray[Any], batch_rows: int, threads: int = 1) -> list[npt.NDArray[Any]]:
-    """Gives each output of a model for all rows, asked in batches of a size."""
+    """Returns each output of a model for all rows, evaluated in batches of one size."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -151,7 +151,7 @@ def ask(model: bytes, rows: npt.NDArray[Any], batch_rows: int, threads: int = 1)
 
 
 def hold_against(specimen: Specimen, precision: Any, *, exact: bool) -> None:
-    """Asks estimator and model the same rows, in mixed order, and holds labels and numbers against each other."""
+    """Evaluates estimator and model on the same rows, shuffled, and compares labels and numbers."""
     rows = specimen.rows(UNIFORM_ROWS).astype(precision)
     np.random.default_rng(6).shuffle(rows)
     model, step = compile_model(specimen.estimator, precision), np.finfo(precision).eps

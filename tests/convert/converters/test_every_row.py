@@ -8,7 +8,7 @@ import pytest
 from tests.convert.converters.specimens import FAMILIES, Of, fit, hold_against
 
 EXACT = ("tree", "extra tree", "forest", "extra trees")
-"""Families whose answers are sums and quotients alone, which IEEE 754 rounds in one way only."""
+"""Families whose answers are sums and quotients only, for which IEEE 754 defines the rounding."""
 
 
 @pytest.mark.parametrize("precision", [np.float32, np.float64])

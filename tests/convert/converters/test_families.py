@@ -1,4 +1,4 @@
-"""What is special to a family, or to what estimators call their classes, is converted rightly or refused by name."""
+"""The special cases of a family, and of the types of labels, are converted correctly or refused by name."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ BOTH = pytest.mark.parametrize("precision", [np.float32, np.float64])
 
 
 def categorical(*, missing: bool) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Gives a table with categories in columns 0, 2 and 4, and a target that takes all columns to tell."""
+    """Returns a table with categories in columns 0, 2 and 4, and a target that depends on all columns."""
     random = np.random.default_rng(7)
     codes = [random.integers(0, 40, 600), random.integers(-3, 3, 600), random.integers(0, 200, 600)]
     numbers = random.normal(size=(2, 600))
@@ -60,7 +60,9 @@ class Categorical(Specimen):
 @BOTH
 @pytest.mark.parametrize("missing", [False, True])
 @pytest.mark.parametrize("classes", [2, 3])
-def test_a_category_goes_its_way_and_an_unknown_one_the_way_of_nan(classes: int, precision: Any, missing: Any) -> None:
+def test_a_category_goes_to_its_child_and_an_unknown_one_to_that_of_nan(
+    classes: int, precision: Any, missing: Any
+) -> None:
     known, target = categorical(missing=missing)
     estimator = HistGradientBoostingClassifier(max_iter=8, categorical_features=[0, 2, 4])
     estimator.fit(known, pd.qcut(target, classes, labels=False))
@@ -92,18 +94,16 @@ def test_a_category_that_is_no_float32_is_refused_for_float32_input_alone() -> N
 
 @pytest.mark.parametrize("labels", [["a", "b", "ü"], [-5, 0, 2**40], [False, True, True]])
 @pytest.mark.parametrize("make", [DecisionTreeClassifier, GradientBoostingClassifier])
-def test_labels_of_text_whole_numbers_and_truth_values_are_answered(make: Any, labels: list[Any]) -> None:
+def test_labels_of_text_integers_and_booleans_are_answered(make: Any, labels: list[Any]) -> None:
     known, target = IRIS, np.array(labels)[SPECIES]
     estimator = make(max_depth=2).fit(known, target)
     answered, _ = ask(compile_model(estimator, np.float32), known.astype(np.float32), 1024)
     assert answered.tolist() == estimator.predict(known).tolist()
 
 
-def test_labels_that_would_be_cut_to_whole_numbers_are_refused() -> None:
+def test_labels_that_would_be_truncated_to_integers_are_refused() -> None:
     estimator = DecisionTreeClassifier().fit([[0.0], [1.0]], [0.0, 1.0])
-    with pytest.raises(
-        ConvertError, match=r"^expected labels of whole numbers, truth values or text, got \[0\.0, 1\.0"
-    ):
+    with pytest.raises(ConvertError, match=r"^expected labels of integers, booleans or text, got \[0\.0, 1\.0"):
         compile_model(estimator, np.float32)
 
 
@@ -126,7 +126,7 @@ def test_several_targets_at_once_are_refused_by_name(make: Any) -> None:
     ],
     ids=lambda estimator: type(estimator).__name__,
 )
-def test_a_tree_that_is_one_leaf_says_the_same_of_every_row(estimator: Any, precision: Any) -> None:
+def test_a_tree_of_one_leaf_answers_every_row_alike(estimator: Any, precision: Any) -> None:
     hold_against(Specimen(estimator.fit(IRIS, np.ones(len(IRIS), dtype=np.int64)), IRIS), precision, exact=False)
 
 
@@ -134,13 +134,13 @@ def test_a_tree_that_is_one_leaf_says_the_same_of_every_row(estimator: Any, prec
     "init", ["zero", DummyClassifier(strategy="prior"), DummyClassifier(strategy="constant", constant=1), None]
 )
 @pytest.mark.parametrize("classes", [2, 3])
-def test_boosting_starts_at_what_its_init_says(init: Any, classes: int) -> None:
+def test_boosting_starts_at_the_answer_of_its_init(init: Any, classes: int) -> None:
     known, target = IRIS[: 50 * classes], SPECIES[: 50 * classes]
     estimator = GradientBoostingClassifier(n_estimators=3, init=init).fit(known, target)
     hold_against(Specimen(estimator, known), np.float64, exact=False)
 
 
-def test_boosting_starts_at_the_median_where_it_is_told_to() -> None:
+def test_boosting_may_start_at_the_median() -> None:
     estimator = GradientBoostingRegressor(n_estimators=3, init=DummyRegressor(strategy="median"))
     hold_against(Specimen(estimator.fit(DIABETES, PROGRESS), DIABETES), np.float64, exact=False)
 
@@ -158,7 +158,7 @@ def test_an_init_that_answers_row_by_row_or_at_random_is_refused(estimator: Any,
         compile_model(estimator, np.float32)
 
 
-def test_a_raw_score_of_zero_is_the_second_class_for_one_booster_and_the_first_for_the_other() -> None:
+def test_a_raw_score_of_zero_is_another_class_for_each_booster() -> None:
     known, target = np.zeros((4, 1)), [0, 1, 0, 1]
     for estimator, label in ((GradientBoostingClassifier(n_estimators=2), 1), (HistGradientBoostingClassifier(), 0)):
         estimator.fit(known, target)
@@ -166,7 +166,7 @@ def test_a_raw_score_of_zero_is_the_second_class_for_one_booster_and_the_first_f
         assert ask(compile_model(estimator, np.float32), known.astype(np.float32), 4)[0].tolist() == [label] * 4
 
 
-def test_raw_scores_are_given_where_they_are_asked_for() -> None:
+def test_raw_scores_are_an_option() -> None:
     estimator = GradientBoostingClassifier(n_estimators=3).fit(IRIS, SPECIES)
     _, scores = ask(compile_model(estimator, np.float64, raw_scores=True), IRIS, 1024)
     np.testing.assert_array_equal(scores, estimator.decision_function(IRIS))
@@ -180,15 +180,15 @@ def test_a_calibrated_booster_is_calibrated_by_its_raw_scores() -> None:
     np.testing.assert_allclose(probabilities, estimator.predict_proba(known), atol=1e-12)
 
 
-def test_a_dictionary_a_row_is_given_where_it_is_asked_for() -> None:
+def test_a_dictionary_per_row_is_an_option() -> None:
     estimator = RandomForestClassifier(3, random_state=0).fit(IRIS, SPECIES)
     model = onnx.load_from_string(compile_model(estimator, np.float32, zipmap=True))
     assert "ZipMap" in [node.op_type for node in model.graph.node]
 
 
-def test_leaves_that_say_more_than_float32_can_number_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_leaf_values_than_float32_can_index_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     tree = forest.read_trees(DecisionTreeRegressor().fit(DIABETES, PROGRESS))
-    monkeypatch.setattr(ensemble, "MAX_PLACES", 100)
+    monkeypatch.setattr(ensemble, "MAX_LEAF_VALUES", 100)
     with pytest.raises(ConvertError, match=r"^expected at most 100 different leaves, got 2\d\d$"):
         build_ensemble(tree, np.float32)
 

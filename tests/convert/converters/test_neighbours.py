@@ -1,4 +1,4 @@
-"""Nearest neighbours answer as scikit-learn's to the last bit, and where rows are equally far too."""
+"""Nearest neighbours answer as scikit-learn's to the last bit, also for ties."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def test_a_regressor_answers_as_the_estimator(weights: str, count: int) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 6, 12])
-def test_of_equally_far_rows_those_are_neighbours_that_scikit_learn_keeps(count: int) -> None:
+def test_of_equally_far_rows_the_neighbours_are_those_of_scikit_learn(count: int) -> None:
     estimator = KNeighborsClassifier(count, **ONE_LEAF).fit(GRID, LABELS)
     sides = BothSides(estimator, GRID)
     sides.check(QUERIES)
@@ -48,7 +48,7 @@ def test_of_equally_far_rows_those_are_neighbours_that_scikit_learn_keeps(count:
 
 
 def test_the_first_of_equally_far_rows_would_be_wrong() -> None:
-    """Without the heap's history the labels of the grid would be others: the test above is about something."""
+    """Without the heap's history the labels of the grid would differ, so the test above can fail."""
     estimator = KNeighborsClassifier(5, **ONE_LEAF).fit(GRID, LABELS)
     squares = ((QUERIES.to_numpy()[:, np.newaxis] - GRID.to_numpy()) ** 2).sum(axis=2)
     first = np.argsort(squares, axis=1, kind="stable")[:, :5]
@@ -76,7 +76,7 @@ def test_an_answer_does_not_depend_on_its_batch() -> None:
         ({"weights": np.ones_like}, "expected weights 'uniform' or 'distance', got <function ones_like"),
     ],
 )
-def test_what_is_not_compiled_is_refused(parameters: dict[str, Any], message: str) -> None:
+def test_parameters_that_are_not_supported_are_refused(parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(NotImplementedError) as refusal:
         BothSides(KNeighborsClassifier(**parameters).fit(GRID, LABELS), GRID)
     assert str(refusal.value).startswith(message)

@@ -1,4 +1,4 @@
-"""A model with one wrong number in a tree answers otherwise than the estimator on some row at the tree's thresholds."""
+"""A model with one wrong number in a tree differs from the estimator on some row at the tree's thresholds."""
 
 from typing import Any
 
@@ -20,13 +20,13 @@ ESTIMATORS = {
     "histogram": HistGradientBoostingClassifier(max_iter=4, max_depth=2, random_state=0),
 }
 SEEN = 1e-6
-"""More than float32 rounds a probability by."""
+"""More than the rounding of a probability in float32."""
 PRECISIONS = {"forest": np.float32, "boosting": np.float32, "histogram": np.float64}
 
 
 @attrs.frozen(eq=False)
 class Bench:
-    """A compiled specimen that can be tampered with, and the rows that a proof would ask.
+    """A compiled specimen that can be tampered with, and the rows that a proof would probe.
 
     Attributes:
         model: What was compiled, parsed.
@@ -39,7 +39,7 @@ class Bench:
     probabilities: npt.NDArray[np.float64]
 
     def attribute(self, name: str) -> onnx.AttributeProto:
-        """Gives an attribute of the trees' node, to look at or to change."""
+        """Returns an attribute of the trees' node, to read or to change."""
         (trees,) = (node for node in self.model.graph.node if node.op_type == "TreeEnsembleRegressor")
         found: onnx.AttributeProto
         (found,) = (attribute for attribute in trees.attribute if attribute.name == name)
@@ -81,7 +81,7 @@ def test_a_threshold_moved_by_one_float_is_seen(bench: Bench, way: float) -> Non
 
 
 @pytest.mark.parametrize("bench", ["forest", "histogram"], indirect=True)
-def test_a_way_of_nan_that_is_turned_is_seen(bench: Bench) -> None:
+def test_a_flipped_direction_of_nan_is_seen(bench: Bench) -> None:
     ways = bench.attribute("nodes_missing_value_tracks_true").ints
     for at in bench.branches():
         ways[at] = 1 - ways[at]

@@ -1,4 +1,4 @@
-"""What export compiles of trees is answered by the session that serves as the estimator answers it."""
+"""The session that serves answers an exported tree model as the estimator does."""
 
 from typing import Any
 
@@ -16,6 +16,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 
 from convert.compile.export import export
+from convert.compile.features import describe_features
 from convert.parity.answers import to_rows
 from server.models.session import Session
 from tests.convert.converters.specimens import rows_at_thresholds
@@ -39,16 +40,16 @@ def test_a_served_model_gives_the_estimators_labels_at_every_threshold(estimator
     estimator.fit(KNOWN.to_numpy(), TARGET)
     # In float32, which is what the session gives its model.
     rows = rows_at_thresholds(estimator, KNOWN.to_numpy()).astype(np.float32).astype(np.float64)
-    compiled = export(estimator, make_table(KNOWN, TARGET))
+    compiled = export(estimator, describe_features(make_table(KNOWN, TARGET)))
     answers = Session(compiled.model, compiled.signature, threads).run(to_rows(pd.DataFrame(rows)))
     assert [answer.label for answer in answers] == estimator.predict(rows).tolist()
     np.testing.assert_allclose([answer.probabilities for answer in answers], estimator.predict_proba(rows), atol=6e-8)
 
 
-def test_a_forest_behind_another_step_takes_what_that_step_gives() -> None:
+def test_a_forest_behind_another_step_takes_that_steps_output() -> None:
     estimator = make_pipeline(SimpleImputer(strategy="median"), RandomForestClassifier(5, random_state=0))
     estimator.fit(KNOWN, TARGET)
-    compiled = export(estimator, make_table(KNOWN, TARGET))
+    compiled = export(estimator, describe_features(make_table(KNOWN, TARGET)))
     answers = Session(compiled.model, compiled.signature).run(to_rows(KNOWN))
     rows: pd.DataFrame = KNOWN.astype(np.float32)
     assert [answer.label for answer in answers] == estimator.predict(rows).tolist()

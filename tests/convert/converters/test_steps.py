@@ -1,4 +1,4 @@
-"""The steps before an estimator give it what they gave it in training: numbers with gaps, text, the unseen."""
+"""Compiled preprocessing steps transform missing values, text and unknown categories as in training."""
 
 from typing import Any
 
@@ -77,7 +77,7 @@ def test_a_table_of_text_alone_is_computed_in_double(encoder: Any) -> None:
     BothSides(make_pipeline(steps, Ridge()).fit(table, TARGET), table).check(ROWS[TEXTS])
 
 
-def test_an_encoder_that_allows_nothing_unseen_is_compiled() -> None:
+def test_an_encoder_that_refuses_unknown_categories_is_compiled() -> None:
     steps = ColumnTransformer([("columns", OneHotEncoder(), ["t0"]), ("codes", OrdinalEncoder(), ["t1"])])
     BothSides(make_pipeline(steps, Ridge()).fit(KNOWN, TARGET), KNOWN).check(make_table(500, 9))
 
@@ -117,7 +117,7 @@ def test_categories_that_are_grouped_have_one_code(encoder: Any, *, numbers: boo
 
 @pytest.mark.parametrize("strategy", ["mean", "median", "most_frequent", "constant"])
 @pytest.mark.parametrize("indicator", [False, True])
-def test_gaps_are_filled(strategy: str, *, indicator: bool) -> None:
+def test_missing_values_are_imputed(strategy: str, *, indicator: bool) -> None:
     estimator = on_numbers(SimpleImputer(strategy=strategy, add_indicator=indicator)).fit(KNOWN, TARGET)
     BothSides(estimator, KNOWN).check(ROWS)
 
@@ -128,7 +128,7 @@ def test_a_column_without_a_value_is_left_out() -> None:
     BothSides(on_numbers(SimpleImputer()).fit(known, TARGET), known).check(ROWS.assign(n1=np.nan))
 
 
-def test_gaps_that_are_numbers_are_refused() -> None:
+def test_missing_values_that_are_numbers_are_refused() -> None:
     with pytest.raises(NotImplementedError, match=r"^expected missing values that are NaN, got -1$"):
         BothSides(on_numbers(SimpleImputer(missing_values=-1)).fit(FULL, FULL_TARGET), FULL)
 
@@ -169,7 +169,7 @@ def test_splines_of_values_that_repeat_have_knots_that_coincide() -> None:
     BothSides(on_numbers(step).fit(table, FULL_TARGET), table).check(pd.concat([table, FULL_ROWS]))
 
 
-def test_splines_of_a_missing_value_are_zero_where_they_are_so_in_the_estimator() -> None:
+def test_splines_of_a_missing_value_are_zero_if_the_estimators_are() -> None:
     step = SplineTransformer(handle_missing="zeros", extrapolation="continue")
     BothSides(on_numbers(step).fit(KNOWN, TARGET), KNOWN).check(ROWS)
 
@@ -181,7 +181,7 @@ def test_splines_of_a_missing_value_are_zero_where_they_are_so_in_the_estimator(
         (SplineTransformer(extrapolation="periodic"), "expected features of more than one value for periodic splines"),
     ],
 )
-def test_splines_that_are_not_compiled_are_refused(step: SplineTransformer, message: str) -> None:
+def test_splines_that_are_not_supported_are_refused(step: SplineTransformer, message: str) -> None:
     table = FULL.assign(n0=1.0)
     with pytest.raises(NotImplementedError, match=f"^{message}$"):
         BothSides(on_numbers(step).fit(table, FULL_TARGET), table)
@@ -189,7 +189,7 @@ def test_splines_that_are_not_compiled_are_refused(step: SplineTransformer, mess
 
 @pytest.mark.parametrize("encode", ["onehot", "onehot-dense", "ordinal"])
 @pytest.mark.parametrize("strategy", ["uniform", "quantile"])
-def test_intervals_are_compiled_edges_and_all(encode: str, strategy: str) -> None:
+def test_intervals_are_compiled_including_their_edges(encode: str, strategy: str) -> None:
     step = KBinsDiscretizer([2, 3, 5], encode=encode, strategy=strategy, quantile_method="averaged_inverted_cdf")
     estimator = on_numbers(step).fit(FULL, FULL_TARGET)
     edges = estimator[0].named_transformers_["numbers"][0].bin_edges_

@@ -1,4 +1,4 @@
-"""Support vector machines answer as scikit-learn's whatever the kernel, the classes and the features' scale."""
+"""Support vector machines answer as scikit-learn's for every kernel, number of classes and scale of features."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def test_the_scores_are_those_of_the_decision_function(load: Any) -> None:
     np.testing.assert_allclose(scores if scores.shape[1] > 2 else scores[:, 1], expected, rtol=0, atol=1e-12)
 
 
-def test_a_tie_of_votes_is_broken_by_the_scores_where_the_estimator_does_so() -> None:
+def test_a_tie_of_votes_is_broken_by_the_scores_if_the_estimator_does_so() -> None:
     known, target = read_table(load_wine)
     scaled = known / known.std()
     rows = draw_rows(scaled, 2000)
@@ -53,7 +53,7 @@ def test_calibrated_probabilities_are_the_estimators(load: Any, *, ensemble: boo
     sides.check(draw_rows(known, 1000))
 
 
-def test_vectors_far_from_zero_lose_nothing() -> None:
+def test_vectors_far_from_zero_lose_no_precision() -> None:
     known, target = read_table(load_iris)
     moved = known + 1e6
     BothSides(CalibratedClassifierCV(SVC(gamma=1.0), ensemble=False).fit(moved, target), moved).check(moved)
@@ -67,7 +67,7 @@ def test_a_regressor_gives_the_estimators_numbers(kernel: str) -> None:
     sides.check(draw_rows(known, 1000)[:1000])
 
 
-def test_single_precision_is_taken_and_given() -> None:
+def test_float32_input_has_float32_output() -> None:
     known, target = read_table(load_iris)
     known = known.astype(np.float32).astype(float)
     BothSides(CalibratedClassifierCV(SVC(), ensemble=False).fit(known, target), known, FloatTensorType).check(known)

@@ -1,4 +1,4 @@
-"""Where a branch turns that asks of what was made of features is found to the last bit, by rows that come by it."""
+"""The decision boundary of a branch on a derived column is found to the last bit, by rows that visit the branch."""
 
 from typing import Any
 
@@ -31,15 +31,13 @@ from sklearn.preprocessing import (
 )
 from sklearn.tree import DecisionTreeClassifier
 
-import convert.parity.bisection
-from convert.compile.export import describe_features
-from convert.parity.bisection import cross
+from convert.compile.features import describe_features
+from convert.parity.bisection import LINES_AT_ONCE, bisect_branches
 from convert.parity.branches import Branches, visited_branches
 from convert.parity.model_inputs import ModelInput, model_inputs
 from tests.support.tables import make_specimen, make_table, mixed_table
 from training.dataset import Dataset
 
-pytestmark = pytest.mark.usefixtures("few_rows")
 TREE = DecisionTreeClassifier(max_leaf_nodes=12, random_state=0)
 SCALERS = {"standard": StandardScaler(), "largest": MaxAbsScaler(), "ends": MinMaxScaler((-3, 8))}
 
@@ -58,23 +56,23 @@ def lay_out(estimator: Any, dataset: Dataset) -> tuple[ModelInput, Branches]:
     return given, visited_branches(given.model, given.prepare(dataset.features))
 
 
-def cross_all(estimator: Any, dataset: Dataset) -> pd.DataFrame:
+def bisect_all(estimator: Any, dataset: Dataset, lines_at_once: int = LINES_AT_ONCE) -> pd.DataFrame:
     given, branches = lay_out(estimator, dataset)
-    return cross(given, branches, dataset.features, describe_features(dataset))
+    return bisect_branches(given, branches, dataset.features, describe_features(dataset), lines_at_once)
 
 
 @pytest.mark.parametrize("scaler", SCALERS)
-def test_every_branch_behind_a_scaler_is_crossed_by_rows_that_come_by_it(numbers: Dataset, scaler: str) -> None:
+def test_every_branch_behind_a_scaler_is_bisected_by_rows_that_visit_it(numbers: Dataset, scaler: str) -> None:
     estimator = make_pipeline(SCALERS[scaler], TREE)
     given, branches = lay_out(estimator, numbers)
-    rows = cross(given, branches, numbers.features, describe_features(numbers))
+    rows = bisect_branches(given, branches, numbers.features, describe_features(numbers))
     count = len(branches.column)
     assert (len(rows), count) == (2 * count, TREE.max_leaf_nodes - 1)
     before, after = rows.iloc[:count], rows.iloc[count:]
     sizes = numbers.features.abs().max().to_numpy()
-    # One bit of a value's, or of the way's.
+    # One ulp of the value, or of the position on the line.
     assert (np.abs(before.to_numpy() - after.to_numpy()) <= sizes * 2.0**-51).all()
-    # Both ends come by the branch, and leave it by either way.
+    # Both rows visit the branch, and go to different children.
     paths = [estimator[-1].decision_path(given.prepare(half)).toarray() for half in (before, after)]
     nodes = np.flatnonzero(estimator[-1].tree_.feature >= 0)
     for at, node in enumerate(nodes.tolist()):
@@ -95,20 +93,20 @@ def test_every_branch_behind_a_scaler_is_crossed_by_rows_that_come_by_it(numbers
 def test_the_rows_lie_on_either_side_in_the_precision_in_which_trees_compare(numbers: Dataset, estimator: Any) -> None:
     given, branches = lay_out(estimator, numbers)
     for at in range(len(branches.column)):
-        one = branches.at(np.array([at]))
-        rows = cross(given, one, numbers.features, describe_features(numbers))
-        sides = [one.ask(given.prepare(rows.iloc[[row]])).tolist() for row in (0, 1)]
+        one = branches.select(np.array([at]))
+        rows = bisect_branches(given, one, numbers.features, describe_features(numbers))
+        sides = [one.evaluate(given.prepare(rows.iloc[[row]])).tolist() for row in (0, 1)]
         assert sorted(sides) == [[False], [True]]
 
 
-def test_whole_numbers_and_truth_values_stay_what_they_are_and_words_too() -> None:
+def test_integers_booleans_and_categories_keep_their_type() -> None:
     table = mixed_table(rows=200)
     numbers = [column.name for column in table.columns[:-1] if column.kind != "category"]
     parts = [
         ("words", OneHotEncoder(handle_unknown="ignore", sparse_output=False), ["kind", "numbers"]),
         ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), numbers),
     ]
-    rows = cross_all(make_pipeline(ColumnTransformer(parts), TREE), table)
+    rows = bisect_all(make_pipeline(ColumnTransformer(parts), TREE), table)
     known = table.features
     assert len(rows) > 8
     for name in ("kind", "numbers"):
@@ -123,27 +121,26 @@ def test_whole_numbers_and_truth_values_stay_what_they_are_and_words_too() -> No
 def test_a_feature_may_be_called_as_an_argument_is() -> None:
     random = np.random.default_rng(1)
     table = make_table(pd.DataFrame(random.normal(size=(40, 2)), columns=["self", "axis"]), ["no", "yes"] * 20)
-    assert len(cross_all(make_pipeline(StandardScaler(), TREE), table)) > 4
+    assert len(bisect_all(make_pipeline(StandardScaler(), TREE), table)) > 4
     assert make_specimen(table, "decision_tree").prove().passed
 
 
-def test_a_branch_on_a_word_is_not_crossed() -> None:
+def test_a_branch_on_a_category_is_not_bisected() -> None:
     table = make_table(pd.DataFrame({"word": ["x", "y"] * 10}), ["no", "yes"] * 10)
-    assert len(cross_all(make_pipeline(OneHotEncoder(sparse_output=False), TREE), table)) == 0
+    assert len(bisect_all(make_pipeline(OneHotEncoder(sparse_output=False), TREE), table)) == 0
 
 
-def test_a_branch_whose_other_way_no_row_went_is_not_crossed(numbers: Dataset) -> None:
+def test_a_branch_that_all_rows_leave_the_same_way_is_not_bisected(numbers: Dataset) -> None:
     given, branches = lay_out(make_pipeline(StandardScaler(), TREE), numbers)
     one_sided = visited_branches(given.model, given.prepare(numbers.features.iloc[:1]))
-    assert set(one_sided.parted.tolist()) == {-1}
-    assert len(cross(given, one_sided, numbers.features, describe_features(numbers))) == 0
-    assert (branches.parted >= 0).all()
+    assert set(one_sided.opposite.tolist()) == {-1}
+    assert len(bisect_branches(given, one_sided, numbers.features, describe_features(numbers))) == 0
+    assert (branches.opposite >= 0).all()
 
 
-def test_many_branches_are_crossed_a_part_at_a_time(numbers: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = cross_all(make_pipeline(StandardScaler(), TREE), numbers)
-    monkeypatch.setattr(convert.parity.bisection, "ROWS_AT_ONCE", 4)
-    parts = cross_all(make_pipeline(StandardScaler(), TREE), numbers)
+def test_many_branches_are_bisected_a_part_at_a_time(numbers: Dataset) -> None:
+    whole = bisect_all(make_pipeline(StandardScaler(), TREE), numbers)
+    parts = bisect_all(make_pipeline(StandardScaler(), TREE), numbers, lines_at_once=4)
     by = list(whole.columns)
     pd.testing.assert_frame_equal(
         whole.sort_values(by, ignore_index=True), parts.sort_values(by, ignore_index=True), check_exact=True
@@ -169,10 +166,8 @@ BEHIND = {
 
 
 @pytest.mark.parametrize("name", BEHIND)
-def test_a_model_in_32_bits_whose_trees_are_behind_a_scaler_is_not_proven_and_one_in_64_is(
-    numbers: Dataset, name: str
-) -> None:
-    """The values that fall between two FP32 numbers are those that no other row would find."""
+def test_a_float32_model_of_trees_behind_a_scaler_fails_and_a_float64_one_passes(numbers: Dataset, name: str) -> None:
+    """Only these probes have values between two adjacent float32 numbers."""
     single = make_specimen(numbers, BEHIND[name], "float32")
     certificate = single.prove()
     at_thresholds = {one.kind: one.mismatches for one in certificate.compared}["at thresholds"]
@@ -180,7 +175,7 @@ def test_a_model_in_32_bits_whose_trees_are_behind_a_scaler_is_not_proven_and_on
     assert make_specimen(numbers, BEHIND[name], "float64").prove().passed
 
 
-def test_trees_that_are_boosted_or_bagged_on_features_as_they_are_are_asked_at_their_thresholds(
+def test_boosted_or_bagged_trees_on_plain_features_are_probed_at_their_thresholds(
     numbers: Dataset,
 ) -> None:
     for estimator in (
@@ -196,7 +191,7 @@ def test_trees_that_are_boosted_or_bagged_on_features_as_they_are_are_asked_at_t
 
 @pytest.mark.parametrize("model", [TREE, GradientBoostingClassifier(n_estimators=3)], ids=["tree", "boosting"])
 @pytest.mark.parametrize("scaled", [False, True])
-def test_rows_are_looked_at_for_infinite_values_behind_a_step_and_not_where_they_are_a_requests_own(
+def test_infinite_values_are_masked_behind_a_step_and_not_for_plain_requests(
     numbers: Dataset, model: Any, *, scaled: bool
 ) -> None:
     specimen = make_specimen(numbers, make_pipeline(StandardScaler(), model) if scaled else model, "float64")

@@ -1,4 +1,4 @@
-"""What both sides say of a row is alike, or a mismatch; nothing that is not finite hides between them."""
+"""Both sides' answers to a row agree or are a mismatch, also if they are not finite."""
 
 import math
 
@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from convert.parity.answers import Answers
-from convert.parity.comparison import Asked, Comparison, compare
+from convert.parity.comparison import Comparison, ProbeTable, compare
 from server.contract.signature import Label
 from tests.support.signatures import feature, signature_of
 
@@ -20,8 +20,8 @@ SURE_A, SURE_B = ("a", (0.9, 0.1)), ("b", (0.1, 0.9))
 Said = tuple[Label | None, tuple[float, ...]]
 
 
-def ask(count: int, *, known: int = 0, extreme: bool = False) -> Asked:
-    return Asked(
+def make_rows(count: int, *, known: int = 0, extreme: bool = False) -> ProbeTable:
+    return ProbeTable(
         kinds=np.array(["rows"] * count),
         is_known=np.arange(count) < known,
         is_extreme=np.full(count, extreme),
@@ -29,18 +29,18 @@ def ask(count: int, *, known: int = 0, extreme: bool = False) -> Asked:
     )
 
 
-def say(*said: Said) -> Answers:
+def answers(*said: Said) -> Answers:
     return Answers(np.array([label for label, _ in said], dtype=object), np.array([numbers for _, numbers in said]))
 
 
 def compare_one(expected: Said, answered: Said, *, extreme: bool = False) -> Comparison:
-    return compare(ask(1, extreme=extreme), say(expected), say(answered), CLASSIFIER, TOLERANCE)
+    return compare(make_rows(1, extreme=extreme), answers(expected), answers(answered), CLASSIFIER, TOLERANCE)
 
 
 def compare_numbers(expected: list[float], answered: list[float], known: int | None = None) -> Comparison:
-    asked = ask(len(expected), known=len(expected) if known is None else known)
-    one, other = (say(*((None, (number,)) for number in side)) for side in (expected, answered))
-    return compare(asked, one, other, REGRESSOR, TOLERANCE)
+    probes = make_rows(len(expected), known=len(expected) if known is None else known)
+    one, other = (answers(*((None, (number,)) for number in side)) for side in (expected, answered))
+    return compare(probes, one, other, REGRESSOR, TOLERANCE)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_only_an_extreme_row_may_be_left_unanswered_by_the_compiled_model(answer
 
 
 def test_a_row_does_not_change_what_is_found_of_another() -> None:
-    expected, answered = say(SURE_A, SURE_A, NO_ANSWER, SURE_B), say(SURE_A, SURE_B, SURE_A, NO_ANSWER)
-    compared = compare(ask(4), expected, answered, CLASSIFIER, TOLERANCE)
+    expected, answered = answers(SURE_A, SURE_A, NO_ANSWER, SURE_B), answers(SURE_A, SURE_B, SURE_A, NO_ANSWER)
+    compared = compare(make_rows(4), expected, answered, CLASSIFIER, TOLERANCE)
     assert compared.is_mismatch.tolist() == [False, True, True, True]
     assert compared.is_flipped.tolist() == [False, True, False, False]
     assert compared.differences.tolist() == pytest.approx([0.0, 0.8, 1.0, 1.0])
@@ -88,7 +88,7 @@ def test_a_row_does_not_change_what_is_found_of_another() -> None:
 
 def test_a_regressors_difference_is_relative_to_its_number_or_to_the_spread_of_known_ones() -> None:
     compared = compare_numbers([-10.0, 10.0, 1000.0], [-10.0 + 9e-5, 10.0, 1000.0 + 11e-3], known=2)
-    assert compared.sizes.tolist() == [10.0, 10.0, 1000.0]
+    assert compared.scales.tolist() == [10.0, 10.0, 1000.0]
     assert compared.differences.tolist() == pytest.approx([9e-6, 0.0, 11e-6])
     assert compared.is_mismatch.tolist() == [False, False, True]
     assert not compared.is_flipped.any()
@@ -96,7 +96,7 @@ def test_a_regressors_difference_is_relative_to_its_number_or_to_the_spread_of_k
 
 def test_a_number_near_zero_is_measured_by_the_spread() -> None:
     compared = compare_numbers([-1.0, 0.0, 3.0, 0.0], [-1.0, 1.9e-5, 3.0, 0.0])
-    assert compared.sizes.tolist() == [2.0, 2.0, 3.0, 2.0]
+    assert compared.scales.tolist() == [2.0, 2.0, 3.0, 2.0]
     assert not compared.is_mismatch.any()
     assert compare_numbers([-1.0, 0.0, 3.0], [-1.0, 2.1e-5, 3.0]).is_mismatch.tolist() == [False, True, False]
 
@@ -105,7 +105,7 @@ def test_a_number_near_zero_is_measured_by_the_spread() -> None:
 def test_a_number_far_from_all_others_hides_no_difference_of_theirs(outlier: float) -> None:
     known = [*np.linspace(-1, 1, 21).tolist(), outlier]
     compared = compare_numbers(known, [known[0] + 1e-4, *known[1:]])
-    assert compared.sizes[10] == pytest.approx(0.5, rel=0.3)
+    assert compared.scales[10] == pytest.approx(0.5, rel=0.3)
     assert compared.is_mismatch.tolist() == [True] + [False] * 21
 
 
@@ -113,33 +113,33 @@ def test_numbers_that_are_equal_but_for_rounding_are_no_spread() -> None:
     """As those of a target that is mostly 0, which a sum of products misses by a last bit."""
     zeros, others = np.resize([0.0, 1e-15, -1e-15], 65).tolist(), np.linspace(1, 9, 35).tolist()
     compared = compare_numbers(zeros + others, [1e-6, *zeros[1:], *others])
-    assert compared.sizes[0] == pytest.approx(5, rel=0.1)
+    assert compared.scales[0] == pytest.approx(5, rel=0.1)
     assert not compared.is_mismatch.any()
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 7.0])
 def test_known_numbers_that_are_all_one_have_no_spread_to_measure_by(value: float) -> None:
     compared = compare_numbers([value, value, value], [value, value, value + 2e-5])
-    assert compared.sizes.tolist() == [max(1.0, value)] * 3
+    assert compared.scales.tolist() == [max(1.0, value)] * 3
     assert compared.differences[2] == pytest.approx(2e-5 / max(1, value))
 
 
 def test_the_spread_is_of_known_rows_that_have_an_answer() -> None:
     compared = compare_numbers([1.0, math.nan, 3.0, 500.0], [1.0, math.nan, 3.0, 500.0], known=3)
-    assert compared.sizes.tolist() == [1.0, 1.0, 3.0, 500.0]
+    assert compared.scales.tolist() == [1.0, 1.0, 3.0, 500.0]
     assert compare_numbers([math.nan, 2.0], [math.nan, 2.0 + 1e-4], known=1).is_mismatch.tolist() == [False, True]
 
 
 @pytest.mark.parametrize("size", [1e160, 8e307, 1e-320])
 def test_numbers_whose_distances_are_beyond_a_float64_have_a_spread_all_the_same(size: float) -> None:
     compared = compare_numbers([size, -size, size], [size, -size, -size])
-    assert compared.sizes.tolist() == pytest.approx([size] * 3)
+    assert compared.scales.tolist() == pytest.approx([size] * 3)
     assert compared.is_mismatch.tolist() == [False, False, True]
 
 
 def test_a_row_can_be_replayed_where_it_is_answered_alike_and_no_extreme_one() -> None:
-    expected = say(SURE_A, SURE_A, NO_ANSWER, SURE_A)
-    answered = say(SURE_A, SURE_B, NO_ANSWER, SURE_A)
-    asked = attrs.evolve(ask(4), is_extreme=np.array([False, False, False, True]))
-    compared = compare(asked, expected, answered, CLASSIFIER, TOLERANCE)
+    expected = answers(SURE_A, SURE_A, NO_ANSWER, SURE_A)
+    answered = answers(SURE_A, SURE_B, NO_ANSWER, SURE_A)
+    probes = attrs.evolve(make_rows(4), is_extreme=np.array([False, False, False, True]))
+    compared = compare(probes, expected, answered, CLASSIFIER, TOLERANCE)
     assert compared.is_replayable.tolist() == [True, False, False, False]

@@ -9,20 +9,21 @@ import pandas as pd
 import pytest
 
 from convert.compile.export import Compiled
-from convert.parity.answers import Answers, ask_estimator
-from convert.parity.comparison import Asked, compare
-from convert.parity.golden import ROWS_OF_REGRESSOR, ROWS_PER_LABEL, choose_golden_rows, to_fields
+from convert.parity.answers import Answers, evaluate_estimator
+from convert.parity.comparison import ProbeTable, compare
+from convert.parity.golden import ROWS_OF_REGRESSOR, ROWS_PER_LABEL, choose_golden_rows
 from convert.parity.proof import Proof, prove
+from convert.parity.requests import to_fields
 from server.codec.json_rows import Codec
 from server.contract.manifest import GoldenRow
-from server.contract.signature import MAX_FP32, Label
+from server.contract.signature import Label
+from server.contract.types import MAX_FP32
 from server.models.session import Session
 from tests.support.signatures import feature, signature_of
-from tests.support.tables import Specimen, make_specimen, mixed_table, questions_of
+from tests.support.tables import Specimen, make_specimen, mixed_table, probes_of
 from training.dataset import Dataset
 from training.estimators import Estimator
 
-pytestmark = pytest.mark.usefixtures("few_rows")
 THREE = signature_of([feature("n", "number")], ("a", "b", "c"))
 NUMBER = signature_of([feature("n", "number")], ())
 FIELDS = (feature("n", "number"), feature("i", "integer"), feature("b", "boolean"), feature("c", "category"))
@@ -36,9 +37,9 @@ def mixed(request: pytest.FixtureRequest) -> Specimen:
 def choose(
     rows: list[float], said: list[tuple[Label | None, tuple[float, ...]]], off: float = 0, **facts: list[bool]
 ) -> list[tuple[float, Label]]:
-    """Chooses among rows of one number, of which the compiled model's last is off by so much."""
+    """Chooses golden rows among rows of one number; the compiled model's answer to the last is off by `off`."""
     count = len(rows)
-    asked = Asked(
+    probes = ProbeTable(
         kinds=np.array(["rows"] * count),
         is_known=np.array(facts.get("known", [True] * count)),
         is_extreme=np.array(facts.get("extreme", [False] * count)),
@@ -48,7 +49,7 @@ def choose(
     answered = numbers.copy()
     answered[-1] += off
     signature = NUMBER if numbers.shape[1] == 1 else THREE
-    compared = compare(asked, Answers(labels, numbers), Answers(labels, answered), signature, 1e-5)
+    compared = compare(probes, Answers(labels, numbers), Answers(labels, answered), signature, 1e-5)
     return [(float(known.row["n"] or 0), known.output) for known in choose_golden_rows(compared)]
 
 
@@ -57,7 +58,7 @@ def test_golden_rows_have_the_estimators_own_answers(
 ) -> None:
     rows = pd.DataFrame([known.row for known in proof.golden])
     assert rows.merge(iris.features.drop_duplicates()).equals(rows)
-    answers = ask_estimator(estimator, rows, compiled.signature)
+    answers = evaluate_estimator(estimator, rows, compiled.signature)
     assert [(known.output, known.probabilities) for known in proof.golden] == [
         (label, tuple(numbers)) for label, numbers in zip(answers.labels, answers.numbers.tolist(), strict=True)
     ]
@@ -75,11 +76,11 @@ def test_each_label_has_its_least_sure_rows(proof: Proof, estimator: Estimator, 
         np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
-def test_half_of_each_labels_rows_are_known_ones_and_the_others_the_hardest_of_any_kind(
+def test_half_of_each_labels_rows_are_known_and_the_others_of_any_kind(
     estimator: Estimator, compiled: Compiled, iris: Dataset
 ) -> None:
     made = make_specimen(iris, estimator)
-    golden = prove(made.estimator, made.compiled, made.questions).golden
+    golden = prove(made.estimator, made.compiled, made.probes).golden
     known = {tuple(row) for row in iris.features.to_numpy().tolist()}
     is_known = [tuple(each.row.values()) in known for each in golden]
     assert len(golden) == 3 * ROWS_PER_LABEL
@@ -91,7 +92,7 @@ def test_half_of_each_labels_rows_are_known_ones_and_the_others_the_hardest_of_a
     assert not all(is_known)
 
 
-def test_repeated_rows_are_golden_once_and_a_label_that_is_never_given_has_none() -> None:
+def test_a_repeated_row_is_golden_once_and_an_unused_label_has_none() -> None:
     said: list[tuple[Label | None, tuple[float, ...]]] = [
         ("b", (0.1, 0.8, 0.1)),
         ("a", (0.9, 0.1, 0.0)),
@@ -100,14 +101,14 @@ def test_repeated_rows_are_golden_once_and_a_label_that_is_never_given_has_none(
     assert choose([1.0, 2.0, 1.0], said) == [(2.0, "a"), (1.0, "b")]
 
 
-def test_a_row_that_is_no_golden_one_is_extreme_or_a_mismatch_or_has_no_answer() -> None:
+def test_extreme_rows_mismatches_and_rows_without_answer_are_not_golden() -> None:
     nothing = (None, (math.nan, math.nan, math.nan))
     said: Any = [("a", (0.6, 0.4, 0.0)), ("a", (0.5, 0.5, 0.0)), nothing, ("a", (0.4, 0.3, 0.3))]
     assert choose([1.0, 2.0, 3.0, 4.0], said, 2e-5, extreme=[False, True, False, False]) == [(1.0, "a")]
     assert choose([4.0], said[-1:], 2e-5) == []
 
 
-def test_a_regressors_golden_rows_are_those_that_are_most_off() -> None:
+def test_a_regressors_golden_rows_have_the_largest_differences() -> None:
     numbers = [float(number) for number in range(30)]
     said: Any = [(None, (number,)) for number in numbers]
     chosen = choose(numbers, said, 1e-7, known=[True] * 15 + [False] * 15)
@@ -116,9 +117,9 @@ def test_a_regressors_golden_rows_are_those_that_are_most_off() -> None:
     assert len(set(chosen)) == ROWS_OF_REGRESSOR
 
 
-def test_a_regressors_golden_rows_have_the_size_that_a_difference_is_relative_to() -> None:
+def test_a_regressors_golden_rows_have_the_scale_of_their_differences() -> None:
     made = make_specimen(mixed_table(None), "ridge")
-    golden = prove(made.estimator, made.compiled, made.questions).golden
+    golden = prove(made.estimator, made.compiled, made.probes).golden
     known_answers = made.estimator.predict(made.dataset.features)
     spread = float(np.median(np.abs(known_answers - np.median(known_answers))))
     assert len(golden) == ROWS_OF_REGRESSOR
@@ -127,10 +128,10 @@ def test_a_regressors_golden_rows_have_the_size_that_a_difference_is_relative_to
         assert known.scale == pytest.approx(max(spread, abs(float(known.output))))
 
 
-def test_a_host_that_replays_golden_rows_as_a_client_sends_them_finds_no_difference(mixed: Specimen) -> None:
+def test_a_host_that_replays_golden_rows_finds_no_difference(mixed: Specimen) -> None:
     signature = mixed.compiled.signature
     codec, session = Codec(signature, "model_1"), Session(mixed.compiled.model, signature)
-    golden: tuple[GoldenRow, ...] = prove(mixed.estimator, mixed.compiled, mixed.questions).golden
+    golden: tuple[GoldenRow, ...] = prove(mixed.estimator, mixed.compiled, mixed.probes).golden
     assert golden
     assert {known.output for known in golden} >= set(signature.labels)
     for known in golden:
@@ -148,7 +149,7 @@ def test_a_host_that_replays_golden_rows_as_a_client_sends_them_finds_no_differe
         ((MAX_FP32, float(2**53), 0.0, " "), {"n": MAX_FP32, "i": 2**53, "b": False, "c": " "}),
     ],
 )
-def test_a_row_is_told_as_a_client_would_send_it(values: tuple[Any, ...], fields: dict[str, Any]) -> None:
+def test_a_row_is_formatted_as_a_client_sends_it(values: tuple[Any, ...], fields: dict[str, Any]) -> None:
     told = to_fields(values, FIELDS)
     assert told == fields
     assert [type(value) for value in told.values()] == [type(value) for value in fields.values()]
@@ -156,5 +157,5 @@ def test_a_row_is_told_as_a_client_would_send_it(values: tuple[Any, ...], fields
 
 
 def test_the_same_proof_has_the_same_golden_rows(estimator: Estimator, compiled: Compiled, iris: Dataset) -> None:
-    once, again = (prove(estimator, compiled, questions_of(estimator, iris)).golden for _ in range(2))
+    once, again = (prove(estimator, compiled, probes_of(estimator, iris)).golden for _ in range(2))
     assert once == again

@@ -1,4 +1,4 @@
-"""What a model behind other steps is given is told by feature, where the values are still the feature's own."""
+"""The input of a model behind other steps is found, with the feature that each column holds unchanged."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ Columns = tuple[str | None, ...]
 
 
 def columns_of(steps: Any, dataset: Dataset = NUMBERS) -> Columns:
-    """Fits a tree behind steps, holds what it is said to be given against its answers, and gives the features."""
+    """Fits a tree behind steps, checks its prepared input against its answers, and returns the features."""
     estimator = steps if isinstance(steps, Pipeline) else make_pipeline(*steps, TREE)
     estimator.fit(dataset.features, dataset.target)
     (given,) = model_inputs(estimator, dataset.features)
@@ -53,7 +53,7 @@ def columns_of(steps: Any, dataset: Dataset = NUMBERS) -> Columns:
     return given.features
 
 
-def test_an_estimator_that_is_no_pipeline_is_given_the_features_themselves() -> None:
+def test_the_input_of_an_estimator_that_is_no_pipeline_is_the_features() -> None:
     (given,) = model_inputs(TREE, NUMBERS.features)
     assert (given.model, given.features) == (TREE, ("a", "b"))
     np.testing.assert_array_equal(given.prepare(NUMBERS.features), NUMBERS.features)
@@ -77,7 +77,7 @@ def test_an_estimator_that_is_no_pipeline_is_given_the_features_themselves() -> 
         (make_pipeline(SimpleImputer(), TREE).set_output(transform="pandas"), ("a", "b")),
     ],
 )
-def test_a_column_is_its_feature_for_as_long_as_values_are_only_filled(steps: Any, columns: Columns) -> None:
+def test_a_column_stays_its_feature_while_only_missing_values_change(steps: Any, columns: Columns) -> None:
     assert columns_of(steps) == columns
 
 
@@ -99,20 +99,18 @@ def test_a_column_is_its_feature_for_as_long_as_values_are_only_filled(steps: An
         ([("nested", make_pipeline(SimpleImputer(), StandardScaler()), ["a", "b"])], {}, (None, None)),
     ],
 )
-def test_columns_are_followed_however_a_step_chooses_them(
-    parts: Any, options: dict[str, Any], columns: Columns
-) -> None:
+def test_columns_are_tracked_however_a_step_selects_them(parts: Any, options: dict[str, Any], columns: Columns) -> None:
     assert columns_of((ColumnTransformer(parts, **options),)) == columns
 
 
-def test_columns_are_followed_through_one_step_after_another() -> None:
+def test_columns_are_tracked_through_several_steps() -> None:
     turned = ColumnTransformer([("fill", SimpleImputer(), ["b", "a"])])
     again = ColumnTransformer([("kept", "passthrough", [1]), ("scaled", StandardScaler(), [0])])
     assert columns_of((turned, again)) == ("a", None)
 
 
 @pytest.mark.parametrize("sparse", [False, True])
-def test_what_categories_become_is_no_feature(sparse: bool) -> None:  # noqa: FBT001  a parameter of the test
+def test_an_encoded_category_is_no_feature(sparse: bool) -> None:  # noqa: FBT001  a parameter of the test
     encoder = OneHotEncoder(sparse_output=sparse)
     parts = [("word", encoder, ["c", "d"]), ("number", SimpleImputer(), ["b"])]
     transformer = ColumnTransformer(parts, sparse_threshold=float(sparse))
@@ -120,20 +118,20 @@ def test_what_categories_become_is_no_feature(sparse: bool) -> None:  # noqa: FB
 
 
 @pytest.mark.parametrize("name", ["decision_tree", "hist_gradient_boosting", "gradient_boosting"])
-def test_named_estimators_are_given_numbers_behind_categories(name: str) -> None:
+def test_named_estimators_take_numbers_after_the_encoded_categories(name: str) -> None:
     estimator = choose_estimator(name, "classification", WORDS.columns[:-1]).estimator
     coded = name == "hist_gradient_boosting"
     assert columns_of(estimator, WORDS) == (None,) * (2 if coded else 5) + ("a", "b")
 
 
 @pytest.mark.parametrize("steps", [(), (OrdinalEncoder(),)])
-def test_what_is_given_text_cannot_be_told(steps: Any) -> None:
+def test_a_model_that_takes_text_is_left_out(steps: Any) -> None:
     prepared = [step.fit(WORDS.features) for step in steps]
     kept = FunctionTransformer().fit(WORDS.features)
     told = model_inputs(make_pipeline(*prepared, kept), WORDS.features)
     assert len(told) == len(steps)
     words_alone = make_pipeline(SimpleImputer(strategy="most_frequent").fit(WORDS.features[["d"]]), TREE)
-    with pytest.raises(ConvertError, match=r"^a DecisionTreeClassifier within the Pipeline cannot be asked"):
+    with pytest.raises(ConvertError, match=r"^a DecisionTreeClassifier within the Pipeline cannot be probed"):
         model_inputs(words_alone, WORDS.features[["d"]])
 
 
@@ -160,8 +158,8 @@ MEMBERS = {
 
 @pytest.mark.parametrize("name", MEMBERS)
 @pytest.mark.parametrize("filled", [False, True])
-def test_every_member_is_told_with_what_it_is_given(name: str, *, filled: bool) -> None:
-    """Held against the members' own answers, as each gives them to rows that are prepared for it."""
+def test_every_member_of_an_ensemble_is_found_with_its_input(name: str, *, filled: bool) -> None:
+    """The prepared input is checked against each member's own answers."""
     made, columns = MEMBERS[name]
     known, target = NUMBERS.features.fillna(2.0), NUMBERS.target
     estimator = make_pipeline(SimpleImputer(), made) if filled else made
@@ -176,19 +174,19 @@ def test_every_member_is_told_with_what_it_is_given(name: str, *, filled: bool) 
             np.testing.assert_array_equal(values, known[list(given.features)])
 
 
-def test_trees_of_which_it_cannot_be_told_what_they_are_given_are_refused() -> None:
-    """A proof that did not ask them might pass a model that answers wrongly."""
+def test_trees_whose_input_cannot_be_found_are_refused() -> None:
+    """A proof that did not probe them could pass a wrong model."""
     known = NUMBERS.features.fillna(2.0)
     chained = ClassifierChain(DecisionTreeClassifier()).fit(known, np.array([[0, 1], [1, 0], [1, 1], [0, 0]]))
-    message = "^a DecisionTreeClassifier within the ClassifierChain cannot be asked at its thresholds$"
+    message = "^a DecisionTreeClassifier within the ClassifierChain cannot be probed at its thresholds$"
     with pytest.raises(ConvertError, match=message):
         model_inputs(chained, known)
     deep = make_pipeline(RandomTreesEmbedding(2), LogisticRegression()).fit(known, NUMBERS.target)
-    with pytest.raises(ConvertError, match=r"^a \w+ within the Pipeline cannot be asked at its thresholds$"):
+    with pytest.raises(ConvertError, match=r"^a \w+ within the Pipeline cannot be probed at its thresholds$"):
         model_inputs(deep, known)
 
 
-def test_trees_that_only_chose_columns_need_not_be_asked() -> None:
+def test_trees_that_only_selected_columns_are_not_probed() -> None:
     known = NUMBERS.features.fillna(2.0)
     chosen = make_pipeline(SelectFromModel(TREE), LogisticRegression()).fit(known, NUMBERS.target)
     (given,) = model_inputs(chosen, known)

@@ -1,4 +1,4 @@
-"""No difference between estimator and session gets past the proof, on any row, in any batch, in any number."""
+"""The proof finds every difference between estimator and session, on any row, in any batch, in any number."""
 
 import hashlib
 import itertools
@@ -16,34 +16,30 @@ from sklearn.svm import SVC
 
 from convert.compile.export import Compiled
 from convert.errors import ConvertError
-from convert.parity.probes import Questions
-from convert.parity.proof import BATCH_ROWS, DOUBTFUL_ROWS, SHOWN_ROWS, TOLERANCE, Certificate, prove
+from convert.parity.probes import GENERATED_ROWS, Probes
+from convert.parity.proof import BATCH_ROWS, RECHECKED_ROWS, SHOWN_ROWS, TOLERANCE, Certificate, prove
 from server.contract.signature import Answer
 from server.errors import RefusedError, SessionError
 from server.models.session import Session
 from tests.support.altering import Change, only_first, relabel, shift
 from tests.support.fakes import AlteredEstimator, AlteredSession, Numbers
-from tests.support.tables import Specimen, make_specimen, questions_of
+from tests.support.tables import Specimen, make_specimen, probes_of
 from training.dataset import Dataset
 from training.estimators import Estimator
 
-pytestmark = pytest.mark.usefixtures("few_rows")
 Prove = Callable[[Change], tuple[Certificate, dict[str, Any]]]
 ONCE_IN_EACH_BATCH = sum(BATCH_ROWS)
 
 
-def test_the_compiled_iris_model_is_proven(
-    estimator: Estimator, compiled: Compiled, iris: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.undo()  # of fewer rows
-    certificate = prove(estimator, compiled, questions_of(estimator, iris)).certificate
+def test_the_compiled_iris_model_is_proven(estimator: Estimator, compiled: Compiled, iris: Dataset) -> None:
+    certificate = prove(estimator, compiled, probes_of(estimator, iris, GENERATED_ROWS)).certificate
     assert certificate.parity.passed
     assert [(one.kind, one.rows, one.mismatches) for one in certificate.compared][:3] == [
         ("known, alone", 150, 0),
         ("known", 150, 0),
         ("in the training range", 20_000, 0),
     ]
-    assert [one.kind for one in certificate.compared][3:] == ["at the ends", "extreme"]
+    assert [one.kind for one in certificate.compared][3:] == ["at boundary values", "extreme"]
     assert certificate.parity.label_mismatches == certificate.parity.mismatches == 0
     assert 0 < certificate.parity.max_difference <= certificate.parity.tolerance == TOLERANCE
     assert max(one.max_difference for one in certificate.compared) == certificate.parity.max_difference
@@ -56,21 +52,20 @@ def test_the_compiled_iris_model_is_proven(
 
 
 def test_a_certificate_is_of_the_model_that_was_compared_and_of_no_other(
-    estimator: Estimator, compiled: Compiled, questions: tuple[Questions, ...]
+    estimator: Estimator, compiled: Compiled, probes: tuple[Probes, ...]
 ) -> None:
-    certificate = prove(estimator, compiled, questions).certificate
+    certificate = prove(estimator, compiled, probes).certificate
     assert certificate.model_sha256 == hashlib.sha256(compiled.model).hexdigest()
 
 
-def test_every_known_row_is_asked_alone_and_every_row_in_batches_of_all_sizes_in_turn(
-    estimator: Estimator, session: Session, compiled: Compiled, iris: Dataset, monkeypatch: pytest.MonkeyPatch
+def test_known_rows_are_evaluated_alone_and_all_rows_in_batches_of_every_size(
+    estimator: Estimator, session: Session, compiled: Compiled, iris: Dataset
 ) -> None:
-    monkeypatch.setattr("convert.parity.probes.GENERATED_ROWS", 2 * ONCE_IN_EACH_BATCH)
-    questions = questions_of(estimator, iris)[:2]
+    probes = probes_of(estimator, iris, generated_rows=2 * ONCE_IN_EACH_BATCH)[:2]
     noted = AlteredSession(session)
-    parity = prove(estimator, compiled, questions, make_session=lambda *_: noted).certificate.parity
+    parity = prove(estimator, compiled, probes, make_session=lambda *_: noted).certificate.parity
     alone, together = noted.batches[:150], noted.batches[150:]
-    known, generated = iris.features.to_numpy(), questions[1].rows.to_numpy()
+    known, generated = iris.features.to_numpy(), probes[1].rows.to_numpy()
     assert np.concatenate(alone).tolist() == known.tolist()
     assert {len(batch) for batch in alone} == {1}
     assert BATCH_ROWS == (1, 2, 3, 7, 8, 31, 32, 64, 256, 1024)
@@ -84,10 +79,10 @@ def test_every_known_row_is_asked_alone_and_every_row_in_batches_of_all_sizes_in
 
 
 def test_the_session_is_made_of_the_model_and_the_signature_that_are_proven(
-    estimator: Estimator, compiled: Compiled, questions: tuple[Questions, ...]
+    estimator: Estimator, compiled: Compiled, probes: tuple[Probes, ...]
 ) -> None:
     with pytest.raises(RefusedError, match=r"^onnxruntime cannot load the model: "):
-        prove(estimator, attrs.evolve(compiled, model=b"no model"), questions)
+        prove(estimator, attrs.evolve(compiled, model=b"no model"), probes)
     other = attrs.evolve(compiled.signature, labels=("a", "b", "c"), features=compiled.signature.features[::-1])
     made: list[object] = []
 
@@ -96,26 +91,24 @@ def test_the_session_is_made_of_the_model_and_the_signature_that_are_proven(
         raise SessionError
 
     with pytest.raises(SessionError):
-        prove(estimator, attrs.evolve(compiled, signature=other), questions, make_session=make_session)
+        prove(estimator, attrs.evolve(compiled, signature=other), probes, make_session=make_session)
     assert made == [(compiled.model, other)]
 
 
 @pytest.fixture(params=[1, 2, 64, 1024])
 def prove_changed(
     request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
     estimator: Estimator,
     compiled: Compiled,
     iris: Dataset,
 ) -> Prove:
-    """Proves a session whose answer to one row is changed, in a batch of a size; gives the certificate and the row."""
-    monkeypatch.setattr("convert.parity.probes.GENERATED_ROWS", ONCE_IN_EACH_BATCH)
-    questions = questions_of(estimator, iris)[:2]
+    """Proves a session whose answer to one row, in a batch of one size, is changed; returns certificate and row."""
+    probes = probes_of(estimator, iris, generated_rows=ONCE_IN_EACH_BATCH)[:2]
 
     def prove_changed(change: Change) -> tuple[Certificate, dict[str, Any]]:
         sound = Session(compiled.model, compiled.signature)
         altered = AlteredSession(sound, only_first(change, batch_rows=request.param))
-        certificate = prove(estimator, compiled, questions, make_session=lambda *_: altered).certificate
+        certificate = prove(estimator, compiled, probes, make_session=lambda *_: altered).certificate
         batch = next(batch for batch in altered.batches if len(batch) == request.param)
         return certificate, dict(zip(iris.features.columns, batch[0].tolist(), strict=True))
 
@@ -153,18 +146,18 @@ def test_one_probability_that_differs_fails_though_labels_agree(
 
 @pytest.mark.parametrize(("tolerance", "passed"), [(3e-5, True), (1e-5, False)])
 def test_the_tolerance_decides_on_probabilities_alone(
-    estimator: Estimator, compiled: Compiled, questions: tuple[Questions, ...], tolerance: float, *, passed: bool
+    estimator: Estimator, compiled: Compiled, probes: tuple[Probes, ...], tolerance: float, *, passed: bool
 ) -> None:
     altered = AlteredSession(Session(compiled.model, compiled.signature), only_first(shift(2e-5, 0), batch_rows=1))
-    parity = prove(estimator, compiled, questions, tolerance, make_session=lambda *_: altered).certificate.parity
+    parity = prove(estimator, compiled, probes, tolerance, make_session=lambda *_: altered).certificate.parity
     assert (parity.passed, parity.tolerance) == (passed, tolerance)
 
 
 def test_an_estimator_that_was_changed_after_its_export_fails(
-    estimator: Estimator, compiled: Compiled, questions: tuple[Questions, ...]
+    estimator: Estimator, compiled: Compiled, probes: tuple[Probes, ...]
 ) -> None:
     estimator[-1].coef_ = estimator[-1].coef_ * 1.5
-    parity = prove(estimator, compiled, questions).certificate.parity
+    parity = prove(estimator, compiled, probes).certificate.parity
     assert not parity.passed
     assert parity.label_mismatches > 0
 
@@ -178,19 +171,19 @@ def test_one_number_of_a_regressor_that_differs_fails(regressor: Specimen, by: f
 
     compiled = regressor.compiled
     altered = AlteredSession(Session(compiled.model, compiled.signature), only_first(change, batch_rows=7))
-    certificate = prove(regressor.estimator, compiled, regressor.questions, make_session=lambda *_: altered).certificate
+    certificate = prove(regressor.estimator, compiled, regressor.probes, make_session=lambda *_: altered).certificate
     assert (certificate.parity.label_mismatches, certificate.parity.mismatches) == (0, 1)
     assert certificate.parity.max_difference == pytest.approx(abs(by) if math.isfinite(by) else 1.0, abs=2e-6)
     assert regressor.prove().parity.passed
 
 
-def test_a_row_that_the_estimator_alone_has_no_answer_to_fails(regressor: Specimen) -> None:
+def test_a_row_that_only_the_estimator_cannot_answer_fails(regressor: Specimen) -> None:
     def fail(rows: pd.DataFrame) -> None:
         if 31 in rows.index:
             raise ValueError
 
     estimator = AlteredEstimator(regressor.estimator, fail=fail)
-    certificate = prove(estimator, regressor.compiled, regressor.questions).certificate
+    certificate = prove(estimator, regressor.compiled, regressor.probes).certificate
     assert certificate.parity.mismatches == 1
     assert certificate.parity.max_difference == 1.0
     assert certificate.worst[0].estimator is None
@@ -198,8 +191,8 @@ def test_a_row_that_the_estimator_alone_has_no_answer_to_fails(regressor: Specim
     assert certificate.worst[0].kind == "known, alone"
 
 
-def test_of_an_extreme_row_what_the_estimator_says_by_itself_is_what_counts(regressor: Specimen) -> None:
-    known = len(regressor.questions[0].rows)
+def test_for_an_extreme_row_the_estimators_answer_to_it_alone_counts(regressor: Specimen) -> None:
+    known = len(regressor.probes[0].rows)
 
     def alter_at(place: int) -> AlteredEstimator:
         def alter(rows: pd.DataFrame, numbers: Numbers) -> Numbers:
@@ -210,20 +203,20 @@ def test_of_an_extreme_row_what_the_estimator_says_by_itself_is_what_counts(regr
 
         return AlteredEstimator(regressor.estimator, alter)
 
-    last_is_extreme = [one for one in regressor.questions if one.extreme or one is regressor.questions[0]]
+    last_is_extreme = [one for one in regressor.probes if one.extreme or one is regressor.probes[0]]
     rows = sum(len(one.rows) for one in last_is_extreme) + known
     for place, passed in ((rows - 1, True), (31, False)):
         proof = prove(alter_at(place), regressor.compiled, last_is_extreme)
         assert proof.certificate.parity.passed is passed
     wrong = AlteredEstimator(regressor.estimator, lambda _, numbers: numbers + 1000.0)
-    parity = prove(wrong, regressor.compiled, regressor.questions).certificate.parity
-    assert parity.mismatches > DOUBTFUL_ROWS
+    parity = prove(wrong, regressor.compiled, regressor.probes).certificate.parity
+    assert parity.mismatches > RECHECKED_ROWS
 
 
 def test_extreme_rows_may_be_left_unanswered_and_are_counted(
-    estimator: Estimator, compiled: Compiled, questions: tuple[Questions, ...]
+    estimator: Estimator, compiled: Compiled, probes: tuple[Probes, ...]
 ) -> None:
-    certificate = prove(estimator, compiled, questions).certificate
+    certificate = prove(estimator, compiled, probes).certificate
     *others, extreme = certificate.compared
     assert extreme.kind == "extreme"
     assert 0 < extreme.unanswered < extreme.rows
@@ -233,16 +226,16 @@ def test_extreme_rows_may_be_left_unanswered_and_are_counted(
 
 @pytest.mark.parametrize("kind", ["known", "in the training range"])
 def test_any_other_row_that_is_left_unanswered_fails(
-    estimator: Estimator, compiled: Compiled, questions: tuple[Questions, ...], kind: str
+    estimator: Estimator, compiled: Compiled, probes: tuple[Probes, ...], kind: str
 ) -> None:
-    asked = [attrs.evolve(one, kind=kind, extreme=False) if one.extreme else one for one in questions]
+    asked = [attrs.evolve(one, kind=kind, extreme=False) if one.extreme else one for one in probes]
     certificate = prove(estimator, compiled, asked).certificate
     assert not certificate.parity.passed
     assert sum(one.unanswered for one in certificate.compared) == 0
     assert next(one for one in certificate.compared if one.kind == kind).mismatches > 0
 
 
-def test_an_estimator_whose_label_is_not_its_largest_probability_is_proven_and_told(iris: Dataset) -> None:
+def test_a_label_that_is_not_the_most_probable_class_passes_and_is_recorded(iris: Dataset) -> None:
     turned = iris.target.to_numpy().copy()
     turned[::7] = "Iris-virginica"
     dataset = attrs.evolve(iris, target=pd.Series(turned, name="Species"))
@@ -258,6 +251,6 @@ def test_the_same_proof_is_the_same_certificate(regressor: Specimen) -> None:
 
 
 def test_an_estimator_that_cannot_answer_its_own_rows_is_no_proof(regressor: Specimen) -> None:
-    renamed = [attrs.evolve(one, rows=one.rows.rename(columns={"steps": "step"})) for one in regressor.questions]
+    renamed = [attrs.evolve(one, rows=one.rows.rename(columns={"steps": "step"})) for one in regressor.probes]
     with pytest.raises(ConvertError, match=r"^the estimator cannot answer its own rows: ValueError: "):
         prove(regressor.estimator, regressor.compiled, renamed)

@@ -1,4 +1,4 @@
-"""One wrong number anywhere in a compiled tree, and the whole certificate fails, whatever stands before the tree."""
+"""One wrong number anywhere in a compiled tree fails the certificate, whatever steps are before the tree."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -41,9 +41,9 @@ class Pipeline:
         name: The estimator.
         make: Makes the table.
         options: What makes it small.
-        precision: As what its compiled model takes numbers.
-        steps: What stands before it.
-        sees_missing: Whether its trees are asked without a value.
+        precision: The type of the compiled model's numeric inputs.
+        steps: The steps before it.
+        sees_missing: Whether its trees see missing values.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Bench:
         return found
 
     def branches_on(self, *names: str) -> Iterator[int]:
-        """Gives the nodes that ask one of some features."""
+        """Returns the branches that test one of these features."""
         asked = self.attribute("nodes_featureids").ints
         for at, mode in enumerate(self.attribute("nodes_modes").strings):
             if mode != b"LEAF" and self.columns[asked[at]] in names:
@@ -102,11 +102,10 @@ class Bench:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _few_questions() -> Iterator[None]:
+def _few_probes() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("questions.BESIDE_ROWS", "parity.NEIGHBOURED_ROWS", "parity.DOUBTFUL_ROWS"):
-            patch.setattr(f"convert.{name}", 1)
-        patch.setattr("convert.parity.probes.GENERATED_ROWS", 10)
+        for name in ("probes.ROWS_PER_CHANGE", "proof.BATCH_INVARIANCE_ROWS", "proof.RECHECKED_ROWS"):
+            patch.setattr(f"convert.parity.{name}", 1)
         yield
 
 
@@ -116,7 +115,7 @@ def specimen(request: pytest.FixtureRequest) -> Specimen:
     dataset = of.make()
     estimator = choose_estimator(of.name, dataset.task, dataset.columns[:-1]).estimator
     estimator.set_params(**{f"model__{name}" if of.steps else name: value for name, value in of.options.items()})
-    specimen = make_specimen(dataset, estimator, of.precision)
+    specimen = make_specimen(dataset, estimator, of.precision, generated_rows=10)
     assert tuple(getattr(estimator, "named_steps", {}))[:-1] == of.steps
     return specimen
 
@@ -149,7 +148,7 @@ def test_a_threshold_moved_by_one_float_is_caught(bench: Bench, way: float) -> N
 
 
 @pytest.mark.parametrize("specimen", [name for name, of in PIPELINES.items() if of.sees_missing], indirect=True)
-def test_a_way_of_nan_that_is_turned_is_caught(bench: Bench) -> None:
+def test_a_flipped_direction_of_nan_is_caught(bench: Bench) -> None:
     ways = bench.attribute("nodes_missing_value_tracks_true").ints
     asked = [*bench.branches_on("weight", "count", "is open")]
     assert asked

@@ -14,6 +14,7 @@ from convert.parity.proof import Proof
 from convert.publishing.candidate import Candidate, make_candidate
 from convert.publishing.precision import Climb, Rung
 from convert.publishing.selection import Contender, contend, find_fastest
+from server.contract.signature import Feature
 from tests.support.conversions import CompilerHere, compile_here
 from tests.support.workshop import Workshop
 from training.artifacts import ESTIMATOR_FILE, Artifacts
@@ -69,7 +70,7 @@ def test_a_candidate_is_compiled_proven_and_timed(compared: Compared, monkeypatc
     assert candidate.row_us > 0
     assert candidate.metric == "accuracy"
     kinds = [kind.kind for kind in candidate.climbed.proof.certificate.compared]
-    assert kinds == ["known, alone", "known", "in the training range", "at the ends", "extreme"]
+    assert kinds == ["known, alone", "known", "in the training range", "at boundary values", "extreme"]
     assert candidate.climbed.rungs == (Rung("float32", None),)
 
 
@@ -133,9 +134,9 @@ def test_a_run_is_close_down_to_one_standard_error_of_the_best(
 
 def test_a_close_run_whose_proof_fails_is_told_so(compared: Compared, monkeypatch: pytest.MonkeyPatch) -> None:
     class CompilerOfAnother(CompilerHere):
-        def compile(self, precision: Precision) -> Compiled:
+        def compile(self, features: tuple[Feature, ...], precision: Precision) -> Compiled:
             self._left.estimator[-1].coef_ *= 1.5
-            return super().compile(precision)
+            return super().compile(features, precision)
 
     compile_here(monkeypatch, CompilerOfAnother)
     (contender,) = contend(compared.data_dir, compared.runs[:1], 0)

@@ -13,19 +13,20 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.tree import DecisionTreeClassifier
 
 from convert.compile.export import Compiled, export
+from convert.compile.features import describe_features
 from convert.parity.proof import Proof
 from convert.publishing.candidate import Candidate, make_candidate
 from convert.publishing.gates import Gate, check_gates, find_served, find_unlike
 from convert.publishing.limits import Limits
 from convert.publishing.precision import Climb, Rung
 from server.contract.signature import Label
+from server.contract.types import Type
 from server.models.repository import MODEL_FILE
 from tests.convert.conftest import Bench
 from tests.support.conversions import compile_here, convert
 from tests.support.tables import make_specimen, make_table
 from tests.support.workshop import Workshop
 from training.artifacts import Artifacts
-from training.columns import Kind
 from training.dataset import Dataset
 from training.runlog import RunLog
 
@@ -55,7 +56,7 @@ def of_numbers(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 def with_model(candidate: Candidate, estimator: Any) -> Candidate:
     """Gives a candidate whose compiled model is another estimator's, fitted to the same rows."""
     dataset = candidate.left.dataset
-    compiled = export(estimator.fit(dataset.features, dataset.target), dataset)
+    compiled = export(estimator.fit(dataset.features, dataset.target), describe_features(dataset))
     return attrs.evolve(candidate, climbed=attrs.evolve(candidate.climbed, compiled=compiled))
 
 
@@ -207,8 +208,8 @@ def test_a_model_of_other_features_or_labels_takes_the_place_of_the_served_one_o
 )
 def test_a_feature_must_take_whatever_it_took_before(before: str, now: str, is_taken: bool) -> None:  # noqa: FBT001  a parameter
     values, target = np.tile([0.0, 1.0, 1.0, 0.0], 5), ["no", "yes"] * 10
-    whole: Kind = "integer"
-    truth: Kind = "boolean"
+    whole: Type = "integer"
+    truth: Type = "boolean"
     tables = {
         "number": make_table(pd.DataFrame({"a": values}), target),
         "number, missing": make_table(pd.DataFrame({"a": [math.nan, *values[1:]]}), target),

@@ -14,7 +14,6 @@ from server.errors import RefusedError
 from tests.support.tables import Specimen, make_specimen, mixed_table
 from training.estimators import choose_estimator
 
-pytestmark = pytest.mark.usefixtures("few_rows")
 Outcome = int | Exception
 """How many mismatches a precision has, or how it fails."""
 
@@ -141,8 +140,8 @@ def histogram() -> Specimen:
 
 def climb_really(specimen: Specimen, allowed_mismatches: int = 0) -> Climb:
     return climb(
-        lambda precision: export(specimen.estimator, specimen.dataset, precision),
-        lambda compiled: prove(specimen.estimator, compiled, specimen.questions),
+        lambda precision: export(specimen.estimator, specimen.compiled.signature.features, precision),
+        lambda compiled: prove(specimen.estimator, compiled, specimen.probes),
         allowed_mismatches,
     )
 
@@ -165,11 +164,11 @@ def test_trees_that_ask_in_float64_are_taken_in_float64(histogram: Specimen) -> 
 def test_an_estimator_that_is_not_what_was_compiled_passes_in_no_precision(
     histogram: Specimen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("convert.parity.proof.DOUBTFUL_ROWS", 1)
+    monkeypatch.setattr("convert.parity.proof.RECHECKED_ROWS", 1)
     other = make_specimen(mixed_table(), "decision_tree")
     climbed = climb(
-        lambda precision: export(histogram.estimator, histogram.dataset, precision),
-        lambda compiled: prove(other.estimator, compiled, other.questions),
+        lambda precision: export(histogram.estimator, histogram.compiled.signature.features, precision),
+        lambda compiled: prove(other.estimator, compiled, other.probes),
         0,
     )
     assert not climbed.proof.certificate.parity.passed

@@ -16,13 +16,12 @@ from convert.errors import ConvertError
 from convert.parity.proof import Certificate
 from convert.publishing.precision import Rung
 from convert.publishing.publish import CERTIFICATE_FILE, TOOLS, Publication, check_name, newest_number, publish
-from server.contract.manifest import FORMAT, MODEL_NAME, RESERVED_NAMES
+from server.contract.manifest import FORMAT
 from server.errors import RefusedError
 from server.models.repository import MODEL_FILE, REPORT_FILE, list_versions, read_package, read_report
 from tests.support.fakes import DiskNotes
 from tests.support.forked import CONTEXT, end, fork_with_little_disk
 from tests.support.workshop import Workshop
-from training.names import NAME, RESERVED
 
 PUBLISHERS = 4
 
@@ -274,8 +273,3 @@ def test_a_publication_cut_off_amid_a_file_leaves_no_version_and_the_next_clears
     assert list_versions(workshop.models_dir) == {"iris": [2, 1]}
     assert read_package(workshop.models_dir / "iris" / "2", "iris", 2).manifest.version == 2
     assert not (workshop.models_dir / "iris" / ".staging").exists()
-
-
-def test_training_takes_the_names_that_the_server_takes_and_no_other() -> None:
-    assert NAME == MODEL_NAME
-    assert RESERVED == RESERVED_NAMES

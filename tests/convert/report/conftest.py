@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from convert.compile.export import export
-from convert.parity.probes import Questions
+from convert.compile.features import describe_features
+from convert.parity.probes import Probes
 from convert.parity.proof import prove
 from convert.publishing.precision import Climb, climb
 from convert.report.page import Page, render
@@ -57,11 +58,12 @@ class Place:
 
 def prove_on_known(left: Artifacts, allowed_mismatches: int = 0, shift: float = 0.0) -> Climb:
     """Compiles and proves; where there is a shift the estimator answers otherwise than what was compiled of it."""
-    compiled = {precision: export(left.estimator, left.dataset, precision) for precision in ("float32", "float64")}
+    features = describe_features(left.dataset)
+    compiled = {precision: export(left.estimator, features, precision) for precision in ("float32", "float64")}
     if shift:
         left.estimator[-1].intercept_ += shift
-    questions = (Questions("known", left.dataset.features),)
-    return climb(compiled.__getitem__, lambda one: prove(left.estimator, one, questions), allowed_mismatches)
+    probes = (Probes("known", left.dataset.features),)
+    return climb(compiled.__getitem__, lambda one: prove(left.estimator, one, probes), allowed_mismatches)
 
 
 def numbers(rows: int, columns: int) -> pd.DataFrame:

@@ -60,7 +60,7 @@ def test_only_a_version_of_this_very_run_with_the_proof_of_this_very_model_is_ta
 
 
 def republish(workshop: Workshop, certificate: bytes) -> None:
-    """Puts another certificate into the version, with the sums that go with it."""
+    """Put another certificate into the version, with the sums that go with it."""
     manifest = workshop.manifest()
     files = manifest.files | {CERTIFICATE_FILE: hashlib.sha256(certificate).hexdigest()}
     content = attrs.evolve(manifest, files=files).to_json()
@@ -84,4 +84,4 @@ def test_the_command_has_help(capsys: pytest.CaptureFixture[str], monkeypatch: p
     with pytest.raises(SystemExit) as ending:
         runpy.run_module("convert.report", run_name="__main__")
     assert ending.value.code == 0
-    assert "default: the newest finished run" in " ".join(capsys.readouterr().out.split())
+    assert "Default: the newest finished run." in " ".join(capsys.readouterr().out.split())

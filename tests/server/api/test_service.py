@@ -3,33 +3,32 @@
 import attrs
 import pytest
 
-from server.api.service import open_desk
+from server.api.service import open_service
 from server.models.catalog import load_catalog
 from server.settings import Settings
 from server.telemetry.metrics import Metrics
 from tests.support.workshop import Workshop
 
-ROOM_BYTES = 10**9
+QUEUE_ROWS = 1000
 
 
 def test_a_model_that_is_not_batch_invariant_answers_each_row_by_itself(iris_workshop: Workshop) -> None:
     model = load_catalog(iris_workshop.models_dir, threads=1).models["iris"]
-    desk = open_desk(model, Settings(), ROOM_BYTES)
-    assert b'mode="off"' not in Metrics({"iris": desk.metrics}).text()
-    desk = open_desk(attrs.evolve(model, batch_invariant=False), Settings(max_batch_rows=8), ROOM_BYTES)
-    assert desk.coalescer.limits.max_batch_rows == 1
-    told = Metrics({"iris": desk.metrics}).text()
+    service = open_service(model, Settings(), QUEUE_ROWS)
+    assert b'mode="off"' not in Metrics({"iris": service.metrics}).text()
+    service = open_service(attrs.evolve(model, batch_invariant=False), Settings(max_batch_rows=8), QUEUE_ROWS)
+    assert service.coalescer.limits.max_batch_rows == 1
+    told = Metrics({"iris": service.metrics}).text()
     assert b"answers change with the batch by more than the certificate's tolerance" in told
-    assert "each row runs by itself (answers change" in desk.about
+    assert "each row runs by itself (answers change" in service.about
 
 
 @pytest.mark.parametrize(("asked", "rows"), [(8, 8), (65_536, 1024)])
 def test_no_batch_is_larger_than_the_largest_that_was_proven(iris_workshop: Workshop, asked: int, rows: int) -> None:
     model = load_catalog(iris_workshop.models_dir, threads=1).models["iris"]
-    assert open_desk(model, Settings(max_batch_rows=asked), ROOM_BYTES).coalescer.limits.max_batch_rows == rows
+    assert open_service(model, Settings(max_batch_rows=asked), QUEUE_ROWS).coalescer.limits.max_batch_rows == rows
 
 
-def test_the_queue_is_as_long_as_memory_allows_unless_it_was_said(iris_workshop: Workshop) -> None:
+def test_the_queue_is_as_long_as_it_was_said(iris_workshop: Workshop) -> None:
     model = load_catalog(iris_workshop.models_dir, threads=1).models["iris"]
-    assert open_desk(model, Settings(), 10**7).coalescer.limits.max_queue_rows == 1717
-    assert open_desk(model, Settings(max_queue_rows=7), 10**6).coalescer.limits.max_queue_rows == 7
+    assert open_service(model, Settings(), 7).coalescer.limits.max_queue_rows == 7

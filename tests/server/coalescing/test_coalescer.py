@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from server.coalescing.isolation import run_batch
 from server.coalescing.pending import BatchReport
 from server.errors import CorollaError, OverloadedError, SessionError
-from tests.support.coalescers import FAULTY, Gate, Inbox, Recorder, coalescer_of, next_timers, run
+from tests.support.coalescers import FAULTY, Gate, Inbox, Recorder, answers_of, coalescer_of, next_timers, run
 from tests.support.fakes import ClockLoop
 
 
@@ -24,7 +24,7 @@ def test_requests_of_one_turn_of_the_loop_make_one_batch() -> None:
         await asyncio.sleep(0)
         assert [inbox.outcomes for inbox in inboxes] == [[[2 * number]] for number in range(5)]
         assert recorder.batches == [[0, 1, 2, 3, 4]]
-        assert [(report.rows, report.requests) for report in reports] == [(5, 5)]
+        assert [(report.rows, report.requests) for report in reports] == [([0, 1, 2, 3, 4], 5)]
         assert repr(coalescer) == "<Coalescer: 0 rows queued, 0 running>"
 
     run(scenario)
@@ -49,7 +49,7 @@ def test_every_request_gets_its_own_answers_whatever_the_sizes(
         coalescer = coalescer_of(recorder, batch=batch, on_worker=on_worker)
         numbers = iter(range(1000))
         requests = [[next(numbers) for _ in range(size)] for size in sizes]
-        answers = await asyncio.gather(*[coalescer.answer(request) for request in requests])
+        answers = await asyncio.gather(*[answers_of(coalescer, request) for request in requests])
         assert answers == [[2 * row for row in request] for request in requests]
         assert all(0 < len(taken) <= batch for taken in recorder.batches)
         assert sorted(row for taken in recorder.batches for row in taken) == list(range(sum(sizes)))
@@ -93,7 +93,7 @@ def test_a_cancelled_wait_takes_its_request_back() -> None:
     async def scenario(_: ClockLoop) -> None:
         recorder = Recorder()
         coalescer = coalescer_of(recorder)
-        waiting = asyncio.ensure_future(coalescer.answer([1]))
+        waiting = asyncio.ensure_future(answers_of(coalescer, [1]))
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
@@ -109,7 +109,7 @@ def test_a_faulty_row_fails_alone(on_worker: bool) -> None:  # noqa: FBT001  a p
     async def scenario(_: ClockLoop) -> None:
         coalescer = coalescer_of(Recorder(), on_worker=on_worker)
         requests = [[1], [FAULTY], [3, 4], [5, FAULTY, 6], [7]]
-        outcomes = await asyncio.gather(*[coalescer.answer(rows) for rows in requests], return_exceptions=True)
+        outcomes = await asyncio.gather(*[answers_of(coalescer, rows) for rows in requests], return_exceptions=True)
         assert [outcomes[0], outcomes[2], outcomes[4]] == [[2], [6, 8], [14]]
         for failed in (outcomes[1], outcomes[3]):
             assert isinstance(failed, SessionError)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from server.errors import BodyTooLargeError, DeadlineError, OverloadedError
-from tests.support.coalescers import Gate, Inbox, Recorder, coalescer_of, next_timers, run
+from tests.support.coalescers import Gate, Inbox, Recorder, answers_of, coalescer_of, next_timers, run
 from tests.support.fakes import ClockLoop
 
 
@@ -34,7 +34,7 @@ def test_beyond_the_queues_bound_a_request_is_refused_at_once() -> None:
 
 def test_a_deadline_that_cannot_be_met_is_refused_at_once() -> None:
     async def scenario(_: ClockLoop) -> None:
-        coalescer = coalescer_of(Recorder(), deadline_s=2, row_s=0.25)
+        coalescer = coalescer_of(Recorder(), timeout_s=2, row_s=0.25)
         coalescer.submit([0] * 3, Inbox())
         coalescer.submit([0], Inbox())
         with pytest.raises(OverloadedError) as refused:
@@ -47,9 +47,9 @@ def test_a_deadline_that_cannot_be_met_is_refused_at_once() -> None:
 def test_what_is_expected_of_the_worker_follows_what_it_does() -> None:
     async def scenario(loop: ClockLoop) -> None:
         gate = Gate()
-        coalescer = coalescer_of(gate, on_worker=True, batch=1, deadline_s=60, row_s=1.0)
+        coalescer = coalescer_of(gate, on_worker=True, batch=1, timeout_s=60, row_s=1.0)
         for _ in range(20):
-            answer = asyncio.ensure_future(coalescer.answer([1]))
+            answer = asyncio.ensure_future(answers_of(coalescer, [1]))
             await gate.wait_until_entered()
             loop.turn_clock(10)
             gate.opened.release()
@@ -70,7 +70,7 @@ def test_what_is_expected_of_the_worker_follows_what_it_does() -> None:
 
 def test_a_lone_request_is_tried_however_long_it_may_take() -> None:
     async def scenario(_: ClockLoop) -> None:
-        assert await coalescer_of(Recorder(), deadline_s=1, row_s=9).answer([1]) == [2]
+        assert await answers_of(coalescer_of(Recorder(), timeout_s=1, row_s=9), [1]) == [2]
 
     run(scenario)
 
@@ -78,9 +78,9 @@ def test_a_lone_request_is_tried_however_long_it_may_take() -> None:
 def test_an_expired_request_is_not_run() -> None:
     async def scenario(loop: ClockLoop) -> None:
         recorder, late, later = Recorder(), Inbox(), Inbox()
-        coalescer = coalescer_of(recorder, deadline_s=5)
-        coalescer.submit([1], late, deadline_s=1)
-        coalescer.submit([2], later, deadline_s=100)
+        coalescer = coalescer_of(recorder, timeout_s=5)
+        coalescer.submit([1], late, deadline_s=loop.time() + 1)
+        coalescer.submit([2], later, deadline_s=loop.time() + 100)
         loop.turn_clock(2)
         await asyncio.sleep(0)
         assert isinstance(late.outcomes[0], DeadlineError)
@@ -93,11 +93,11 @@ def test_an_expired_request_is_not_run() -> None:
 def test_while_the_worker_is_busy_the_next_batch_gathers_and_deadlines_are_kept() -> None:
     async def scenario(loop: ClockLoop) -> None:
         gate, running, late, patient = Gate(), Inbox(), Inbox(), Inbox()
-        coalescer = coalescer_of(gate, on_worker=True, deadline_s=50)
-        coalescer.submit([1], running, deadline_s=20)
+        coalescer = coalescer_of(gate, on_worker=True, timeout_s=50)
+        coalescer.submit([1], running, deadline_s=loop.time() + 20)
         await gate.wait_until_entered()
-        coalescer.submit([2], late, deadline_s=10)
-        coalescer.submit([3], patient, deadline_s=40)
+        coalescer.submit([2], late, deadline_s=loop.time() + 10)
+        coalescer.submit([3], patient, deadline_s=loop.time() + 40)
         assert coalescer.statistics().running_rows == 1
         loop.turn_clock(11)
         await next_timers()

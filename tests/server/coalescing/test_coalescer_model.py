@@ -12,9 +12,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from server.coalescing.coalescer import SLICES_PER_BATCH, SURE_SHARE, Coalescer
+from server.coalescing.coalescer import ADMITTED_SHARE, SLICES_PER_BATCH, Coalescer
 from server.coalescing.pending import BatchReport, Limits, Statistics
 from server.errors import BodyTooLargeError, CorollaError, DeadlineError, OverloadedError, SessionError
+from tests.support.coalescers import answers_of
 from tests.support.fakes import ClockLoop
 
 DEADLINE_S = 20
@@ -78,7 +79,7 @@ class CoalescerModel(RuleBasedStateMachine):
         self.reports: list[BatchReport] = []
         self.coalescer = Coalescer[int, int](self._run, limits, lambda rows: rows * row_s, self.reports.append)
         self.coalescer._worker = self.worker if limits.on_worker else None
-        self.loop.run_until_complete(self.coalescer.answer([]))
+        self.loop.run_until_complete(answers_of(self.coalescer, []))
         self.asked: list[tuple[Asked, Callable[[], None]]] = []
         self.owners: dict[int, Asked] = {}
         self.batches: list[list[int]] = []
@@ -146,7 +147,7 @@ class CoalescerModel(RuleBasedStateMachine):
         assert self.coalescer.statistics() == Statistics(waiting_rows, len(self.running))
         assert waiting_rows <= self.limits.max_queue_rows
         ended = self.batches[:-1] if self.running else self.batches
-        assert [report.rows for report in self.reports] == [len(batch) for batch in ended]
+        assert [len(report.rows) for report in self.reports] == [len(batch) for batch in ended]
         if self.closing is not None and self.closing.done():
             assert all(asked.is_over for asked, _ in self.asked), "close() returned before all was settled"
 
@@ -169,7 +170,8 @@ class CoalescerModel(RuleBasedStateMachine):
         allowed_s = min(DEADLINE_S, deadline_s or DEADLINE_S)
         asked, expected = Asked(rows, self.loop.time() + allowed_s), self._expect(len(rows), allowed_s)
         try:
-            pending = self.coalescer.submit(rows, partial(self._settle, asked), deadline_s)
+            when_s = None if deadline_s is None else self.loop.time() + deadline_s
+            pending = self.coalescer.submit(rows, partial(self._settle, asked), when_s)
         except OverloadedError as refused:
             reason: str | None = refused.reason
         except BodyTooLargeError:
@@ -192,7 +194,7 @@ class CoalescerModel(RuleBasedStateMachine):
             return {"queue_full"}
         ahead = waiting_rows + len(self.running)
         cost_s = (ahead + size) * self.row_s if ahead else 0.0
-        return {"deadline" if pace * cost_s > SURE_SHARE * allowed_s else None for pace in self.paces}
+        return {"deadline" if pace * cost_s > ADMITTED_SHARE * allowed_s else None for pace in self.paces}
 
     def _settle(self, asked: Asked, outcome: list[int] | CorollaError) -> None:
         """Takes an outcome; what is wrong with it is noted, since what a caller raises goes to the log alone."""

@@ -36,7 +36,7 @@ def test_a_batch_is_as_large_as_saves_something_and_no_longer_than_a_request_may
 def test_a_long_batch_runs_on_a_worker_unless_it_is_said_otherwise(
     cost: Cost, mode: Mode, asked: int | None, expected: Limits
 ) -> None:
-    assert choose_limits(cost, mode, asked, max_queue_rows=9, deadline_s=1.5) == expected
+    assert choose_limits(cost, mode, asked, max_queue_rows=9, timeout_s=1.5) == expected
 
 
 def test_the_cost_is_fitted_from_runs_of_one_row_and_of_many() -> None:

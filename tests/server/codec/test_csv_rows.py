@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.codec.cells import MISSING
 from server.codec.json_rows import Codec
 from server.contract.signature import Feature
+from server.contract.types import MISSING
 from server.errors import BodyTooLargeError, InvalidRowError, MalformedBodyError
 from tests.support.signatures import MANY_ROWS, as_read, codec_of, comparable, feature, features_of_any_type, fields_for
 

@@ -264,33 +264,6 @@ def test_a_regressor_answers_with_its_number_and_has_no_probabilities(*, probabi
     )
 
 
-@pytest.mark.parametrize("name", ["c", '"'])
-def test_values_that_training_did_not_see_are_counted_where_their_row_is_taken(name: str) -> None:
-    codec = codec_of([feature("n", "number"), feature(name, "category", nullable=True), feature("d", "category")])
-    key = json.dumps(name)
-
-    def row(value: str, other: str, more: str = "") -> bytes:
-        return f'{{"n": 1, {key}: {value}, "d": {other}{more}}}'.encode()
-
-    assert codec.unseen == {name: 0, "d": 0}
-    codec.decode_row(row('"red"', '"blue"'))
-    codec.decode_row(row("null", '"blue"'))
-    assert codec.unseen == {name: 0, "d": 0}
-    codec.decode_row(row('"Red"', '"blue "'))
-    codec.decode_rows(b"[" + row('"green"', '"red"') + b"," + row('"green"', '"red"') + b"]", MANY_ROWS)
-    codec.decode_csv(b'd,n,"' + name.replace('"', '""').encode() + b'"\nred,1,\nred,1,violet\n', MANY_ROWS)
-    assert codec.unseen == {name: 4, "d": 1}
-    refused = [row('"green"', "7"), row('"green"', '"green"', ', "n": 1')]
-    decode_rows = partial(codec.decode_rows, max_rows=MANY_ROWS)
-    for decode, body in ((codec.decode_row, b"%s"), (decode_rows, b"[" + row('"x"', '"x"') + b",%s]")):
-        for wrong in refused:
-            with pytest.raises(InvalidRowError):
-                decode(body % wrong)
-    with pytest.raises(InvalidRowError):
-        codec.decode_csv(b'd,n,"' + name.replace('"', '""').encode() + b'"\ngreen,1,\ngreen,x,\n', MANY_ROWS)
-    assert codec.unseen == {name: 4, "d": 1}
-
-
 @pytest.mark.parametrize("last", ['{"x": 1}', '{"x": "1"}', '{"x": 1, "x": 1}', "7"])
 def test_more_rows_than_are_ever_taken_are_refused_whatever_is_in_them(last: str) -> None:
     codec = numbers("x")

@@ -1,4 +1,4 @@
-"""What is loaded, and what is refused, is told with its golden rows and its cost."""
+"""Loaded and refused versions are reported with their golden rows, and loaded ones with their cost."""
 
 import hashlib
 from pathlib import Path
@@ -6,15 +6,22 @@ from pathlib import Path
 import attrs
 import pytest
 
+from server.codec.json_rows import Codec
 from server.contract.manifest import GoldenRow
-from server.doctor.checkup import Ward, replay
+from server.doctor.checkup import LoadedModels, examine_golden_rows
+from server.host.cgroup import Cores
+from server.host.sizing import Sizes, make_plan, make_sizes
 from server.models.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE
 from server.models.session import Session
 from server.settings import Settings
 from tests.support.fakes import AlteredSession
 from tests.support.workshop import Workshop
 
-FREE_BYTES = 10**9
+MB = 10**6
+
+
+def sizes_for(settings: Settings) -> Sizes:
+    return make_sizes(settings, make_plan(settings, Cores(1, None), 1000 * MB, 0), resident_bytes=90 * MB, models=1)
 
 
 def flip_golden_row(workshop: Workshop) -> None:
@@ -28,43 +35,44 @@ def flip_golden_row(workshop: Workshop) -> None:
     (workshop.version_dir / MANIFEST_SUM_FILE).write_text(hashlib.sha256(text).hexdigest())
 
 
-def test_a_model_is_told_as_it_would_be_served(iris_workshop: Workshop) -> None:
-    ward = Ward(iris_workshop.models_dir, threads=1)
-    (served,) = ward.examine(iris_workshop.models_dir, Settings(max_queue_rows=9), FREE_BYTES)
+def test_a_model_is_reported_as_it_would_be_served(iris_workshop: Workshop) -> None:
+    loaded = LoadedModels(iris_workshop.models_dir, threads=1)
+    settings = Settings(max_queue_rows=9)
+    (served,) = loaded.examine(iris_workshop.models_dir, settings, sizes_for(settings))
     assert (served.name, served.version, served.model_name) == ("iris", 1, "log_reg_1")
     assert served.file_bytes == (iris_workshop.version_dir / MODEL_FILE).stat().st_size
     assert (served.max_queue_rows, served.on_worker, served.why) == (9, False, "measured")
     assert 0 < served.full_batch_row_us <= served.batch_us + served.row_us
     assert (served.replay.rows, served.replay.flips_alone, served.replay.flips_together) == (12, 0, 0)
     assert served.replay.max_difference <= served.replay.tolerance
-    assert (ward.refused, ward.fault) == ((), "")
+    assert (loaded.refused, loaded.fault) == ((), "")
 
 
 def test_a_version_with_a_flipped_golden_row_is_refused_and_its_flips_counted(workshop: Workshop) -> None:
     flip_golden_row(workshop)
-    ward = Ward(workshop.models_dir, threads=1)
-    assert (ward.models, ward.examine(workshop.models_dir, Settings(), FREE_BYTES)) == ([], ())
-    (refused,) = ward.refused
+    loaded = LoadedModels(workshop.models_dir, threads=1)
+    assert (loaded.models, loaded.examine(workshop.models_dir, Settings(), sizes_for(Settings()))) == ([], ())
+    (refused,) = loaded.refused
     assert refused.reason == "golden row 0 is not answered on this host as the estimator answered it"
     assert refused.replay is not None
     assert (refused.replay.flips_alone, refused.replay.flips_together) == (1, 1)
 
 
-def test_a_version_that_was_tampered_with_is_refused_and_not_asked(workshop: Workshop) -> None:
+def test_a_version_that_was_tampered_with_is_refused_and_not_replayed(workshop: Workshop) -> None:
     (workshop.version_dir / MODEL_FILE).write_bytes(b"")
-    (refused,) = Ward(workshop.models_dir, threads=1).refused
+    (refused,) = LoadedModels(workshop.models_dir, threads=1).refused
     assert refused.reason.startswith("model.onnx is not what was published")
     assert refused.replay is None
 
 
-def test_what_differs_only_in_a_batch_is_told(iris_workshop: Workshop) -> None:
+def test_differences_in_a_batch_alone_are_reported(iris_workshop: Workshop) -> None:
     manifest = iris_workshop.manifest()
     sound = Session((iris_workshop.version_dir / MODEL_FILE).read_bytes(), manifest.signature)
     session = AlteredSession(sound, lambda answers: answers[::-1])
-    told = replay(manifest, session)
-    assert told.flips_alone == 0
-    assert told.flips_together > 0
-    assert told.max_difference > 0.5
+    found = examine_golden_rows(manifest, Codec(manifest.signature, manifest.model_name), session)
+    assert found.flips_alone == 0
+    assert found.flips_together > 0
+    assert found.max_difference > 0.5
 
 
 def test_a_repository_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,6 +80,6 @@ def test_a_repository_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: 
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "iterdir", refuse)  # root, as whom tests may run, can read all there is
-    ward = Ward(tmp_path, threads=1)
-    assert ward.models == []
-    assert ward.fault == f"{tmp_path} cannot be read: [Errno 13] Permission denied: '{tmp_path}'"
+    loaded = LoadedModels(tmp_path, threads=1)
+    assert loaded.models == []
+    assert loaded.fault == f"{tmp_path} cannot be read: [Errno 13] Permission denied: '{tmp_path}'"

@@ -1,4 +1,4 @@
-"""A host is fit where nothing measured speaks against it; advice comes with the figure from which it follows."""
+"""A host without a fault is fit; advice comes with the figure from which it follows."""
 
 from typing import Any
 
@@ -44,22 +44,24 @@ IRIS = Served(
 )
 FIRST = Step(250, 250, 0.4, 1.5, 250, 0, 0, 0, 0.1, 0.1, 0.0)
 SECOND = Step(500, 499, 0.4, 2.5, 500, 0, 0, 0, 0.2, 0.2, 0.0)
-TAKEN = Memory(80 * MB, 60 * MB, 90 * MB, 150 * MB, 170 * MB)
-LOAD = Load((FIRST, SECOND), "the rate grew no further", TAKEN)
+MEMORY = Memory(80 * MB, 60 * MB, 90 * MB, 150 * MB, 170 * MB)
+LOAD = Load((FIRST, SECOND), "throughput saturated", MEMORY)
 REPORT = Report(FORMAT, HOST, SIZING, (IRIS,), (), LOAD, "")
-LATE = "even 250 requests/s are not answered within --deadline-ms 1000: raise it"
-MOVED = (
-    "iris/1: a probability moves by 2.0e-05 here, 1.0e-05 is certified: compile and prove it on a host like this one"
+OVER_DEADLINE = "even 250 requests/s are not answered within --deadline-ms 1000: raise it"
+OUTPUTS_DIFFER = (
+    "iris/1: outputs differ by up to 2.0e-05 on this host, 1.0e-05 is certified: compile and certify it on a host like "
+    "this one"
 )
 NEIGHBOURS = (
-    "at 250 requests/s the p99 is 60.00 ms, though server and client took only 0.20 of 2 cores: something else on this "
-    "host takes them; stop it, or keep a core free"
+    "at 250 requests/s p99 is 60.00 ms, though server and client used only 0.20 of 2 cores: other processes on this "
+    "host use the CPU; stop them, or keep a core free"
 )
 CROWDED = (
-    "at 500 requests/s the server took 0.80 and the client 0.95 of 2 cores: ask from another host to see more than this"
+    "at 500 requests/s the server used 0.80 and the client 0.95 of 2 cores: send the load from another host to measure "
+    "more"
 )
 SMALLER = (
-    "a row by itself takes iris 3.00 ms of the 5 ms budget: publish a smaller model (fewer or shallower trees, a "
+    "one row costs iris 3.00 ms of the p99 budget of 5 ms: publish a smaller model (fewer or shallower trees, a "
     "narrower network)"
 )
 
@@ -92,7 +94,7 @@ def test_flipped_labels_are_a_fault_also_of_what_is_refused() -> None:
     verdict = judge(attrs.evolve(REPORT, refused=(refused,)), Budget(), DEADLINE_MS)
     (fault,) = verdict.faults
     assert fault == (
-        "iris/2: of 12 golden rows 2 got another label alone, 3 together; a probability is off by 2.5e-01, "
+        "iris/2: of 12 golden rows 2 get another label one by one, 3 in a batch; outputs differ by up to 2.5e-01, "
         "1.0e-05 is certified"
     )
 
@@ -101,12 +103,12 @@ def test_flipped_labels_are_a_fault_also_of_what_is_refused() -> None:
     ("report", "budget", "fault"),
     [
         (REPORT, Budget(p99_ms=1), "p99 1.50 ms at best, 0.50 ms over the budget of 1 ms"),
-        (REPORT, Budget(rss_mb=80), "resident memory 90 MB, 10 MB over the budget of 80 MB"),
-        (loaded(FIRST, attrs.evolve(SECOND, wrong=7)), Budget(), "7 answers under load were not the estimator's"),
+        (REPORT, Budget(rss_mb=80), "peak RSS 90 MB, 10 MB over the budget of 80 MB"),
+        (loaded(FIRST, attrs.evolve(SECOND, wrong=7)), Budget(), "7 answers under load differ from the estimator's"),
         (
             loaded(attrs.evolve(FIRST, p99_ms=None)),
             Budget(),
-            "under load nothing was answered rightly: the rate grew no further",
+            "no right answer under load: throughput saturated",
         ),
         (attrs.evolve(REPORT, load=None, load_fault="it did not start"), Budget(), "it did not start"),
         (
@@ -121,10 +123,10 @@ def test_flipped_labels_are_a_fault_also_of_what_is_refused() -> None:
         ),
     ],
 )
-def test_what_is_not_as_it_has_to_be_is_a_fault(report: Report, budget: Budget, fault: str) -> None:
+def test_what_makes_a_host_unfit_is_a_fault(report: Report, budget: Budget, fault: str) -> None:
     verdict = judge(report, budget, DEADLINE_MS)
     assert (verdict.fit, verdict.faults) == (False, (fault,))
-    assert f"not fit     {fault}" in write_lines(report, verdict)
+    assert f"not fit      {fault}" in write_lines(report, verdict, budget, DEADLINE_MS)
 
 
 @pytest.mark.parametrize(
@@ -138,20 +140,20 @@ def test_what_is_not_as_it_has_to_be_is_a_fault(report: Report, budget: Budget, 
         (
             served(replay=attrs.evolve(SOUND, max_difference=2e-5)),
             Budget(),
-            MOVED,
+            OUTPUTS_DIFFER,
         ),
         (
             on_host(REPORT, memory_bytes=100 * MB),
             Budget(),
-            "90 MB of 100 MB were taken: raise the memory limit to 112 MB, or serve fewer models or workers",
+            "peak RSS 90 MB of a limit of 100 MB: raise the memory limit to 112 MB, or serve fewer models or workers",
         ),
-        (loaded(attrs.evolve(FIRST, p99_ms=None)), Budget(), LATE),
-        (loaded(attrs.evolve(FIRST, p99_ms=1001.0, client_cores=1.0)), Budget(), LATE),
+        (loaded(attrs.evolve(FIRST, p99_ms=None)), Budget(), OVER_DEADLINE),
+        (loaded(attrs.evolve(FIRST, p99_ms=1001.0, client_cores=1.0)), Budget(), OVER_DEADLINE),
         (served(batch_us=2900, row_us=100), Budget(p99_ms=5), SMALLER),
         (
             on_host(loaded(attrs.evolve(FIRST, p99_ms=60.0, halted_s=0.3)), quota_cores=0.5),
             Budget(p99_ms=50),
-            "at 250 requests/s the quota of 0.5 CPU halted it for 0.30 s: raise the quota",
+            "at 250 requests/s the CPU quota of 0.5 throttled it for 0.30 s: raise it",
         ),
         (
             loaded(attrs.evolve(FIRST, p99_ms=60.0), SECOND),
@@ -166,14 +168,14 @@ def test_what_is_not_as_it_has_to_be_is_a_fault(report: Report, budget: Budget, 
         (
             loaded(attrs.evolve(SECOND, server_cores=0.95)),
             Budget(),
-            "1 worker took 0.95 of 2 cores: set --workers 2, for 80 MB each",
+            "1 worker used 0.95 of 2 cores: set --workers 2, at 80 MB each",
         ),
     ],
 )
 def test_advice_follows_from_a_figure(report: Report, budget: Budget, advice: str) -> None:
     verdict = judge(report, budget, DEADLINE_MS)
     assert verdict.advice == (advice,)
-    assert f"advice      {advice}" in write_lines(report, verdict)
+    assert f"advice       {advice}" in write_lines(report, verdict, budget, DEADLINE_MS)
 
 
 @pytest.mark.parametrize(
@@ -188,30 +190,35 @@ def test_what_cannot_be_done_is_not_advised(report: Report) -> None:
     assert not [line for line in judge(report, Budget(), DEADLINE_MS).advice if "--workers" in line or "limit" in line]
 
 
-def test_people_are_told_what_is_not_there_in_words() -> None:
+def text_of(report: Report, budget: Budget) -> str:
+    return "\n".join(write_lines(report, judge(report, budget, DEADLINE_MS), budget, DEADLINE_MS))
+
+
+def test_the_text_says_what_is_missing() -> None:
     refused = (Refused("iris", 2, "cut", None), Refused("iris", 3, "golden row 0", SOUND))
-    memory = attrs.evolve(TAKEN, pss_bytes=None, cgroup_peak_bytes=None)
+    memory = attrs.evolve(MEMORY, pss_bytes=None, cgroup_peak_bytes=None)
     report = attrs.evolve(
         loaded(attrs.evolve(FIRST, p50_ms=None, p99_ms=None), memory=memory),
         host=attrs.evolve(HOST, cpu_features=(), memory_limited=False),
         served=(attrs.evolve(IRIS, on_worker=True),),
         refused=refused,
     )
-    text = "\n".join(write_lines(report, judge(report, Budget(), DEADLINE_MS)))
-    told = ("no features that matter", "no quota", "no limit of a cgroup", "on a thread of their own", "iris/2: cut")
-    assert all(words in text for words in told)
-    assert "in parts" not in text
-    assert "in time" not in text
+    text = text_of(report, Budget())
+    expected = ("no instruction set that makes", "no CPU quota", "no cgroup limit", "in a worker thread", "iris/2: cut")
+    assert all(words in text for words in expected)
+    assert "PSS" not in text
+    assert "p99 within" not in text
     assert text.count("golden rows: 0 labels flipped") == 2
-    step = next(line for line in text.splitlines() if line.split()[0] == "250")
-    assert step.split() == ["250", "250", "-", "-", "0.10", "0.10"]
+    step = next(line for line in text.splitlines() if line.split()[:1] == ["250"])
+    assert step.split() == ["250", "250", "-", "-", "0.10", "0.10", "0.00"]
 
 
-def test_people_are_told_of_the_cgroup_where_it_is_limited() -> None:
+def test_the_text_has_the_memory_and_the_bound_of_the_latency() -> None:
     report = on_host(REPORT, quota_cores=0.5)
-    text = "\n".join(write_lines(report, judge(report, Budget(), DEADLINE_MS)))
-    assert "a quota of 0.5" in text
-    assert "the cgroup at most 170 of 256 MB" in text
-    assert "60 MB with what is shared in parts" in text
-    assert "in time     up to 499 requests/s" in text
+    text = text_of(report, Budget())
+    assert "CPU quota 0.5" in text
+    assert "memory       RSS 80 MB (peak 90), PSS 60 MB" in text
+    assert "cgroup peak 170 of 256 MB" in text
+    assert "p99 within deadline (1000 ms) up to 499 requests/s" in text
+    assert "p99 within budget (2 ms) up to 250 requests/s" in text_of(report, Budget(p99_ms=2))
     assert text.splitlines()[-1] == "fit"

@@ -1,10 +1,10 @@
-"""However little memory is left, something is taken on; however much, not without bound."""
+"""However little memory is left, some rows and one body are taken on; however much, rows are bounded."""
 
 import sys
 
 import pytest
 
-from server.contract.values import MAX_TEXT_CHARS
+from server.contract.types import MAX_TEXT_CHARS
 from server.host.memory import (
     MAX_QUEUE_ROWS,
     NUMBER_BYTES,
@@ -41,6 +41,12 @@ def test_a_value_takes_no_more_than_is_counted() -> None:
     assert sys.getsizeof("😀" + "x" * (MAX_TEXT_CHARS - 1)) + place_bytes <= TEXT_BYTES
 
 
-@pytest.mark.parametrize(("free_bytes", "held_bytes"), [(0, 1000), (3999, 1000), (8000, 2000)])
-def test_one_body_always_has_room(free_bytes: int, held_bytes: int) -> None:
-    assert choose_body_bytes(free_bytes, 1000) == held_bytes
+ONE_BODY = "one body of --max-body-bytes, which is more than 1/4 of the memory left"
+
+
+@pytest.mark.parametrize(
+    ("free_bytes", "bodies_bytes", "why"),
+    [(0, 1000, ONE_BODY), (3999, 1000, ONE_BODY), (8000, 2000, "1/4 of the memory left")],
+)
+def test_one_body_always_has_room(free_bytes: int, bodies_bytes: int, why: str) -> None:
+    assert choose_body_bytes(free_bytes, 1000) == (bodies_bytes, why)

@@ -1,11 +1,11 @@
-"""How many processes and threads there are follows from cores and memory, unless it was said."""
+"""Every size follows from cores and memory, unless it is asked for, and has its reason."""
 
 from pathlib import Path
 
 import pytest
 
 from server.host.cgroup import Cores, read_cores, read_memory_bytes
-from server.host.sizing import explain, make_plan, read_plan
+from server.host.sizing import Sizes, make_plan, make_sizes, read_plan
 from server.models.repository import MODEL_FILE, count_model_bytes
 from server.settings import Settings
 from tests.support.workshop import Workshop
@@ -34,7 +34,7 @@ def test_there_is_a_worker_for_each_core_where_memory_allows_and_threads_for_the
     assert (plan.workers, plan.threads) == (workers, threads)
 
 
-def test_as_many_workers_as_were_asked_for_are_there() -> None:
+def test_workers_are_as_many_as_asked_for() -> None:
     plan = make_plan(Settings(workers=3), Cores(2, None), 256 * MB, 0)
     assert (plan.workers, plan.threads, plan.why_workers) == (3, 1, "asked for")
 
@@ -44,16 +44,52 @@ def test_each_number_has_its_reason() -> None:
     assert plan.why_workers == "quota 0.5 CPU, affinity 2 -> 1 worker"
     assert plan.why_threads == "quota 0.5 CPU, affinity 2 -> 1 thread for each of 1 worker"
     plan = make_plan(Settings(), Cores(4, None), 512 * MB, 2 * MB)
-    assert plan.why_workers == "half of 512 MB memory at 101 MB each, 40 MB for all -> 2 workers"
+    assert plan.why_workers == ("1/2 of 512 MB memory: 40 MB for their supervisor, 101 MB for each worker -> 2 workers")
     assert plan.why_threads == "no quota, affinity 4 -> 2 threads for each of 2 workers"
 
 
-def test_what_was_asked_for_is_its_own_reason() -> None:
-    plan = make_plan(Settings(), Cores(2, None), 512 * MB, 0)
-    chosen = explain(Settings(), plan)
-    asked = explain(Settings(max_queue_rows=5, max_batch_rows=8), plan)
+def sizes_of(settings: Settings, memory_mb: int = 512, models: int = 2) -> Sizes:
+    plan = make_plan(settings, Cores(2, None), memory_mb * MB, 0)
+    return make_sizes(settings, plan, resident_bytes=90 * MB, models=models)
+
+
+def test_the_memory_left_is_shared_out_with_reasons() -> None:
+    sizes = sizes_of(Settings())
+    assert (sizes.plan.workers, sizes.resident_bytes, sizes.left_bytes) == (2, 90 * MB, 166 * MB)
+    assert (sizes.model_bytes, sizes.bodies_bytes) == (83 * MB, 41.5 * MB)
+    assert sizes.why == {
+        "workers": sizes.plan.why_workers,
+        "session_threads": sizes.plan.why_threads,
+        "left_mb": "512 MB memory for 2 workers, less 90 MB resident with models loaded",
+        "max_queue_rows": "1/8 of the memory left, 256 to 65536 rows for each of 2 models, by a row's size",
+        "max_batch_rows": "each model's measured cost, at most its certified batch; 1 if its answers change with the "
+        "batch",
+        "bodies_mb": "1/4 of the memory left",
+    }
+
+
+def test_without_memory_or_models_there_are_sizes_too() -> None:
+    sizes = sizes_of(Settings(), memory_mb=64, models=0)
+    assert (sizes.left_bytes, sizes.model_bytes, sizes.bodies_bytes) == (0, 0, Settings().max_body_bytes)
+    assert sizes.why["max_queue_rows"] == "1/8 of the memory left, 256 to 65536 rows for the model, by a row's size"
+    assert sizes.why["bodies_mb"] == "one body of --max-body-bytes, which is more than 1/4 of the memory left"
+
+
+def test_a_size_that_is_asked_for_has_that_as_its_reason() -> None:
+    chosen = sizes_of(Settings()).why
+    asked = sizes_of(Settings(max_queue_rows=5, max_batch_rows=8)).why
     assert {name for name in chosen if chosen[name] != asked[name]} == {"max_queue_rows", "max_batch_rows"}
     assert asked["max_queue_rows"] == asked["max_batch_rows"] == "asked for"
+
+
+def test_without_coalescing_a_batch_is_one_row() -> None:
+    assert sizes_of(Settings(coalescing="off")).why["max_batch_rows"] == "1, for --coalescing is off"
+
+
+def test_the_queue_is_as_long_as_memory_allows_unless_asked_for(iris_workshop: Workshop) -> None:
+    signature = iris_workshop.manifest().signature
+    assert sizes_of(Settings(workers=1), memory_mb=100, models=1).queue_rows(signature) == 1717
+    assert sizes_of(Settings(max_queue_rows=7)).queue_rows(signature) == 7
 
 
 def test_the_plan_is_of_this_host() -> None:
@@ -71,7 +107,7 @@ def test_of_each_model_the_newest_counts(workshop: Workshop) -> None:
     assert count_model_bytes(workshop.models_dir) == 10
 
 
-def test_what_cannot_be_seen_counts_nothing(tmp_path: Path) -> None:
+def test_a_missing_model_file_counts_nothing(tmp_path: Path) -> None:
     assert count_model_bytes(tmp_path / "nowhere") == 0
     (tmp_path / "iris" / "1").mkdir(parents=True)
     assert count_model_bytes(tmp_path) == 0

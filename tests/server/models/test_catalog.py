@@ -12,16 +12,13 @@ import attrs
 import msgspec
 import pytest
 
-from server.api.service import open_desk
 from server.contract.manifest import GoldenRow, Manifest
-from server.contract.signature import Answer, Feature, Label
+from server.contract.signature import Feature, Label
 from server.errors import NoSoundVersionError, RefusedError
-from server.models.catalog import _agrees, load_catalog, load_model
+from server.models.catalog import load_catalog, load_model
 from server.models.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE, list_versions
-from server.settings import Settings
-from tests.support.signatures import signature_of
-from tests.support.typed_model import FEATURES, GOLDEN, typed_manifest, typed_model
-from tests.support.versions import answer_golden_rows, write_version
+from tests.support.typed_model import FEATURES, typed_manifest, typed_model
+from tests.support.versions import write_version
 from tests.support.workshop import Workshop
 
 
@@ -184,15 +181,6 @@ def test_a_golden_row_that_is_answered_otherwise_refuses_the_version(
     )
 
 
-@pytest.mark.parametrize("position", [0, 1, 2])
-def test_a_probability_that_is_no_number_agrees_with_nothing(position: int) -> None:
-    expected = GoldenRow({}, "a", (0.5, 0.25, 0.25))
-    answered = [*expected.probabilities]
-    assert _agrees(Answer("a", tuple(answered)), expected, 1e-5)
-    answered[position] = float("nan")
-    assert not _agrees(Answer("a", tuple(answered)), expected, 1e-5)
-
-
 def test_a_golden_row_that_does_not_fit_the_signature_refuses_the_version(workshop: Workshop) -> None:
     reseal(workshop, golden=[GoldenRow({}, "Iris-setosa", (1.0, 0.0, 0.0))])
     assert refusal(workshop) == "its golden rows cannot be replayed: the row does not fit the model's signature"
@@ -303,24 +291,6 @@ def test_a_regressors_number_is_held_against_the_tolerance_times_its_scale(
             load_model(folder, "typed", 1, threads=1)
     else:
         assert load_model(folder, "typed", 1, threads=1).batch_invariant
-
-
-@pytest.mark.parametrize("answer", [float("nan"), float("inf")])
-def test_a_regressors_answer_that_is_no_number_agrees_with_nothing(answer: float) -> None:
-    assert _agrees(Answer(2.0, ()), GoldenRow({}, 2.0, ()), 1e-5)
-    assert not _agrees(Answer(answer, ()), GoldenRow({}, 2.0, ()), 1e-5)
-
-
-def test_values_that_only_golden_rows_had_are_not_counted_as_unseen(iris_workshop: Workshop, tmp_path: Path) -> None:
-    manifest = typed_manifest(iris_workshop.manifest(), ())
-    odd = answer_golden_rows(
-        [{**GOLDEN[0], "c": "violet"}], manifest.signature, typed_model(signature_of(FEATURES, ()))
-    )
-    model = load_model(write_typed(tmp_path, attrs.evolve(manifest, golden=odd)), "typed", 1, threads=1)
-    desk = open_desk(model, Settings(), 10**9)
-    assert desk.codec.unseen == {"c": 0}
-    desk.codec.decode_row(odd[0].to_request())
-    assert desk.metrics.count().unseen == {"c": 1}
 
 
 def test_mismatches_that_were_accepted_are_told_at_start(

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from server.codec.json_rows import Codec
-from server.contract.signature import Answer, Feature, Label, Row, Type, Value
+from server.contract.signature import Answer, Feature, Label, Row, Value
+from server.contract.types import Type
 from server.errors import RefusedError, SessionError, UnanswerableError
 from server.models.repository import MODEL_FILE
 from server.models.session import Session

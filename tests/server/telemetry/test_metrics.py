@@ -39,8 +39,8 @@ def test_counted_requests_are_told_however_often_one_asks() -> None:
 def test_a_batch_is_told_by_its_rows_and_its_stages_in_microseconds() -> None:
     iris = instruments()
     iris.parsed, iris.parse_s = 4, 12e-6
-    iris.report(BatchReport(rows=4, requests=4, queue_s=60e-6, run_s=30e-6, settle_s=16e-6))
-    iris.report(BatchReport(rows=1, requests=1, queue_s=0.0, run_s=10e-6, settle_s=2e-6))
+    iris.report(BatchReport(rows=[()] * 4, requests=4, queue_s=60e-6, run_s=30e-6, settle_s=16e-6))
+    iris.report(BatchReport(rows=[()] * 1, requests=1, queue_s=0.0, run_s=10e-6, settle_s=2e-6))
     assert {
         'corolla_rows_total{model="iris"} 5.0',
         'corolla_batches_total{model="iris"} 2.0',
@@ -89,7 +89,7 @@ def test_what_other_workers_counted_is_added_and_a_dead_ones_queue_is_not() -> N
         other = instruments()
         other.outcomes["predict", 200] += 10
         other.rejections["expired"] += 1
-        other.report(BatchReport(rows=8, requests=8, queue_s=0.0, run_s=10e-6, settle_s=2e-6))
+        other.report(BatchReport(rows=[()] * 8, requests=8, queue_s=0.0, run_s=10e-6, settle_s=2e-6))
         counted.append(Metrics({"iris": other}).snapshot())
     own = instruments()
     own.outcomes["predict", 200] += 1

@@ -2,14 +2,21 @@
 
 import pytest
 
-from server.wire.head_cache import MAX_HEAD_BYTES, MAX_HEADS, Heads
+from server.wire.head_cache import MAX_HEAD_BYTES, MAX_HEADS, HeadCache
 
 HEAD = b"POST /iris/predict HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n"
 
 
-def test_the_head_of_a_whole_request_is_kept_without_its_body() -> None:
-    heads = Heads[str]()
-    heads.learn(HEAD + b"{}", 2, "iris")
+def put_twice(heads: HeadCache[str], request: bytes, body_bytes: int) -> None:
+    for _ in range(2):
+        heads.put(request, body_bytes, "iris")
+
+
+def test_the_head_of_a_whole_request_is_kept_without_its_body_the_second_time_it_is_seen() -> None:
+    heads = HeadCache[str]()
+    heads.put(HEAD + b"{}", 2, "iris")
+    assert heads.meanings == {}
+    heads.put(HEAD + b"[]", 2, "iris")
     assert heads.meanings == {HEAD: "iris"}
 
 
@@ -28,14 +35,28 @@ def test_the_head_of_a_whole_request_is_kept_without_its_body() -> None:
     ids=["short", "long", "two", "blank lines first", "nothing", "no end", "chunked", "too long to keep"],
 )
 def test_anything_else_is_not_kept(request_: bytes, body_bytes: int) -> None:
-    heads = Heads[str]()
-    heads.learn(request_, body_bytes, "iris")
+    heads = HeadCache[str]()
+    put_twice(heads, request_, body_bytes)
     assert heads.meanings == {}
 
 
+def with_host(number: int) -> bytes:
+    return HEAD.replace(b"a", b"%d" % number)
+
+
 def test_ever_new_heads_take_no_more_room() -> None:
-    heads = Heads[int]()
+    heads = HeadCache[int]()
     for number in range(3 * MAX_HEADS):
-        heads.learn(HEAD.replace(b"a", b"%d" % number) + b"{}", 2, number)
+        for _ in range(2):
+            heads.put(with_host(number) + b"{}", 2, number)
         assert len(heads.meanings) <= MAX_HEADS
-    assert heads.meanings[HEAD.replace(b"a", b"%d" % number)] == number
+    assert heads.meanings[with_host(number)] == number
+
+
+def test_heads_that_come_once_leave_those_that_repeat_in_the_cache() -> None:
+    heads = HeadCache[str]()
+    put_twice(heads, HEAD + b"{}", 2)
+    for number in range(3 * MAX_HEADS):
+        heads.put(with_host(number) + b"{}", 2, "new")
+        assert len(heads._seen_once) <= MAX_HEADS
+    assert heads.meanings == {HEAD: "iris"}

@@ -68,7 +68,7 @@ def test_only_a_body_without_content_encoding_is_taken() -> None:
 
 @pytest.mark.parametrize(("value", "seconds"), [(b"1", 0.001), (b"250", 0.25), (b"3600000", 3600.0)])
 def test_a_deadline_is_read_in_milliseconds(value: bytes, seconds: float) -> None:
-    assert read_headers(((b"corolla-deadline-ms", value),)).deadline_s == seconds
+    assert read_headers(((b"corolla-deadline-ms", value),)).timeout_s == seconds
 
 
 @pytest.mark.parametrize(
@@ -79,3 +79,16 @@ def test_a_deadline_that_means_nothing_is_refused(value: bytes) -> None:
         InvalidHeaderError, match=r"^corolla-deadline-ms: expected whole milliseconds from 1 to 3600000"
     ):
         read_headers(((b"corolla-deadline-ms", value),))
+
+
+@pytest.mark.parametrize(
+    "host", [b"localhost", b"a.example:8000", b"127.0.0.1:1", b"[::1]:8000", b"my_host", b"a:", b""]
+)
+def test_a_host_may_be_a_name_or_an_address_with_a_port(host: bytes) -> None:
+    assert read_headers(((b"host", host),)) == Declared(None, is_csv=False)
+
+
+@pytest.mark.parametrize("host", [b"a/b", b"a b", b"user@a", b"a:80:80", b"a:123456", b"[::1", b"a?b", b"\xff"])
+def test_a_host_that_is_none_is_refused(host: bytes) -> None:
+    with pytest.raises(InvalidHeaderError, match=r"^Invalid host header$"):
+        read_headers(((b"host", host),))

@@ -9,7 +9,7 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from server.api.predict import _read_body
+from server.api.asgi import _receive_body
 from server.wire.connections import ConnectionLimits, Watch
 from server.wire.limits import SMALL_BODY_BYTES, WATCH, Guard
 
@@ -19,7 +19,7 @@ HEAD = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n"
 
 async def answer(_scope: object, receive: object, send: object) -> None:
     """Reads the body and answers."""
-    await _read_body(receive)  # type: ignore[arg-type]  # as uvicorn gives it
+    await _receive_body(receive)  # type: ignore[arg-type]  # as uvicorn gives it
     await send({"type": "http.response.start", "status": 200, "headers": []})  # type: ignore[operator]
     await send({"type": "http.response.body", "body": b""})  # type: ignore[operator]
 

@@ -6,26 +6,29 @@ import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import msgspec
 import pytest
 import uvicorn
-from litestar import Litestar, get
+from litestar.types import HTTPScope, Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from server.api.lane import HOT_ROUTES, HotRoute, HotRoutes, Lane
-from server.api.predict import make_predict_routes
-from server.api.service import open_desk
+from server.api.asgi import respond
+from server.api.endpoint import RouteTable
+from server.api.lane import ROUTES, Lane
+from server.api.predict import make_endpoints
+from server.api.service import open_service
 from server.codec.json_rows import Codec
 from server.contract.signature import Row
-from server.errors import DeadlineError, InvalidRowError
+from server.errors import DeadlineError, InvalidRowError, OverloadedError
 from server.models.catalog import Model, load_model
 from server.settings import Settings
 from server.wire.connections import ConnectionLimits, Watch
 from server.wire.limits import WATCH
-from server.wire.offload import INLINE_BODY_BYTES, Decoding
+from server.wire.offload import INLINE_BODY_BYTES, Offload
+from server.wire.replies import Reply, send_reply
 from tests.support.wire import post
 from tests.support.workshop import IRIS_ROW, Workshop
 
@@ -77,6 +80,10 @@ class Body:
         return 2
 
 
+def deadline_in(seconds: float) -> float:
+    return asyncio.get_running_loop().time() + seconds
+
+
 async def until(holds: Callable[[], bool]) -> None:
     """Lets the loop go on until something holds; what runs the scenario has a bound."""
     while not holds():  # noqa: ASYNC110  a count has no event
@@ -87,36 +94,38 @@ def watch_bodies() -> Watch:
     return Watch(ConnectionLimits(max_body_bytes=2**20, max_held_bytes=2**20), lambda: None)
 
 
-def run(scenario: Callable[[Watch, Decoding], Coroutine[Any, Any, None]]) -> None:
+def run(scenario: Callable[[Watch, Offload], Coroutine[Any, Any, None]]) -> None:
     watch = watch_bodies()
-    decoding = Decoding(watch)
+    offload = Offload(watch)
     try:
-        asyncio.run(asyncio.wait_for(scenario(watch, decoding), 3 * BOUND_S))
+        asyncio.run(asyncio.wait_for(scenario(watch, offload), 3 * BOUND_S))
     finally:
-        decoding.close()
-
-
-@get("/healthz", sync_to_thread=False)
-def tell_health() -> str:
-    return "alive"
+        offload.close()
 
 
 @asynccontextmanager
-async def served(workshop: Workshop, gate: Gate, watch: Watch, decoding: Decoding) -> AsyncIterator[int]:
+async def served(workshop: Workshop, gate: Gate, watch: Watch, offload: Offload) -> AsyncIterator[int]:
     """Serves the Iris model with a gate before its codec, by the lane where that takes a request; gives the port."""
     model = load_model(workshop.version_dir, "iris", 1, threads=1)
-    desk = open_desk(attrs.evolve(model, codec=GatedCodec(model, gate)), Settings(), free_bytes=2**30)
-    app = Litestar([tell_health, *make_predict_routes([desk], decoding)], openapi_config=None)
+    service = attrs.evolve(open_service(model, Settings(), queue_rows=1000), codec=GatedCodec(model, gate))
+    routes = RouteTable(make_endpoints([service]), access_log=False)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        http = cast(HTTPScope, scope)
+        if http["path"] == "/healthz":
+            await send_reply(send, Reply(200, b"alive"))
+        else:
+            await respond(routes.endpoints[http["path"].encode()], http, receive, send, offload)
+
     config = uvicorn.Config(app, lifespan="off", log_config=None)
     config.load()
-    route = HotRoute(desk, access_log=False)
-    state = {WATCH: watch, HOT_ROUTES: HotRoutes({route.path.encode(): route})}
+    state = {WATCH: watch, ROUTES: routes}
     loop = asyncio.get_running_loop()
     watch.start()
     server = await loop.create_server(lambda: Lane(config, ServerState(), state, loop), "127.0.0.1", 0)
     async with server:
         yield server.sockets[0].getsockname()[1]
-    await desk.coalescer.close()
+    await service.coalescer.close()
     watch.stop()
 
 
@@ -151,8 +160,8 @@ def test_health_is_told_while_a_large_body_is_decoded(
 ) -> None:
     gate = Gate()
 
-    async def scenario(watch: Watch, decoding: Decoding) -> None:
-        async with served(iris_workshop, gate, watch, decoding) as port:
+    async def scenario(watch: Watch, offload: Offload) -> None:
+        async with served(iris_workshop, gate, watch, offload) as port:
             asking = asyncio.ensure_future(ask(port, request_bytes))
             await gate.wait_until_entered()
             assert watch.held_bytes == len(gate.bodies[0])
@@ -168,13 +177,13 @@ def test_health_is_told_while_a_large_body_is_decoded(
 def test_who_waits_for_the_thread_until_the_deadline_is_not_read() -> None:
     first, second = Gate(), Gate()
 
-    async def scenario(watch: Watch, decoding: Decoding) -> None:
-        reading = asyncio.ensure_future(decoding.run(first.pass_through, b"abc", BOUND_S))
+    async def scenario(watch: Watch, offload: Offload) -> None:
+        reading = asyncio.ensure_future(offload.run(first.pass_through, b"abc", deadline_in(BOUND_S)))
         await first.wait_until_entered()
         body: Any = Body()
         left = weakref.ref(body)
         with pytest.raises(DeadlineError, match=r"^the deadline passed before the body was read$"):
-            await decoding.run(second.pass_through, body, 0.001)
+            await offload.run(second.pass_through, body, deadline_in(0.001))
         await until(lambda: watch.held_bytes == len(b"abc"))
         del body
         gc.collect()
@@ -189,8 +198,8 @@ def test_who_waits_for_the_thread_until_the_deadline_is_not_read() -> None:
 def test_a_body_that_is_being_read_past_its_deadline_is_held_until_it_is_read() -> None:
     gate = Gate()
 
-    async def scenario(watch: Watch, decoding: Decoding) -> None:
-        reading = asyncio.ensure_future(decoding.run(gate.pass_through, b"abc", 0.2))
+    async def scenario(watch: Watch, offload: Offload) -> None:
+        reading = asyncio.ensure_future(offload.run(gate.pass_through, b"abc", deadline_in(0.2)))
         await gate.wait_until_entered()
         with pytest.raises(DeadlineError):
             await reading
@@ -203,17 +212,17 @@ def test_a_body_that_is_being_read_past_its_deadline_is_held_until_it_is_read() 
 
 def test_a_loop_that_ends_before_a_body_is_read_is_not_missed(caplog: pytest.LogCaptureFixture) -> None:
     gate, watch = Gate(), watch_bodies()
-    decoding = Decoding(watch)
+    offload = Offload(watch)
 
     async def scenario() -> None:
-        reading = asyncio.ensure_future(decoding.run(gate.pass_through, b"abc", 0.2))
+        reading = asyncio.ensure_future(offload.run(gate.pass_through, b"abc", deadline_in(0.2)))
         await gate.wait_until_entered()
         with pytest.raises(DeadlineError):
             await reading
 
     asyncio.run(scenario())
     gate.opened.set()
-    decoding.close()
+    offload.close()
     for thread in threading.enumerate():
         if thread.name.startswith("decode"):
             thread.join(BOUND_S)
@@ -224,9 +233,9 @@ def test_what_is_wrong_with_a_body_is_told_to_who_waits_for_it() -> None:
     def refuse(_: bytes) -> None:
         raise InvalidRowError("no row", {})
 
-    async def scenario(watch: Watch, decoding: Decoding) -> None:
+    async def scenario(watch: Watch, offload: Offload) -> None:
         with pytest.raises(InvalidRowError, match=r"^no row$"):
-            await decoding.run(refuse, b"abc", BOUND_S)
+            await offload.run(refuse, b"abc", deadline_in(BOUND_S))
         assert watch.held_bytes == 0
 
     run(scenario)
@@ -238,14 +247,14 @@ def test_a_body_that_was_refused_is_gone_without_the_collector() -> None:
     def refuse(_: bytes) -> None:
         raise InvalidRowError("no row", {})
 
-    async def ask(decoding: Decoding) -> "weakref.ref[Any]":
+    async def ask(offload: Offload) -> "weakref.ref[Any]":
         body: Any = Body()
         with suppress(InvalidRowError):
-            await decoding.run(refuse, body, BOUND_S)
+            await offload.run(refuse, body, deadline_in(BOUND_S))
         return weakref.ref(body)
 
-    async def scenario(_: Watch, decoding: Decoding) -> None:
-        left = await ask(decoding)
+    async def scenario(_: Watch, offload: Offload) -> None:
+        left = await ask(offload)
         # The thread lets go of its work a moment after it has told of the outcome.
         await until(lambda: left() is None)
 
@@ -254,3 +263,23 @@ def test_a_body_that_was_refused_is_gone_without_the_collector() -> None:
         run(scenario)
     finally:
         gc.enable()
+
+
+def test_a_body_that_would_not_be_read_in_time_is_shed_while_others_wait() -> None:
+    gate = Gate()
+
+    async def scenario(_: Watch, offload: Offload) -> None:
+        # One byte took some microseconds at least, and so a million would take seconds.
+        assert await offload.run(lambda body: body, b"x", deadline_in(BOUND_S)) == b"x"
+        waiting = asyncio.ensure_future(offload.run(gate.pass_through, b"abc", deadline_in(BOUND_S)))
+        await gate.wait_until_entered()
+        with pytest.raises(OverloadedError, match="too many large bodies wait") as shed:
+            await offload.run(len, bytes(10**9), deadline_in(0.1))
+        assert shed.value.reason == "deadline"
+        assert shed.value.retry_after_s > 0
+        gate.opened.set()
+        assert await waiting == b"abc"
+        # Nothing waits any more: it is tried, however long it may take.
+        assert await offload.run(len, bytes(10**7), deadline_in(BOUND_S)) == 10**7
+
+    run(scenario)

@@ -1,7 +1,4 @@
-"""Dataset -> what is doubtful about it, in words, before anything is fitted; what is worthless is refused.
-
-It knows nothing of estimators.
-"""
+"""Data-quality warnings about a dataset, before anything is fitted."""
 
 from collections.abc import Iterator
 
@@ -15,8 +12,8 @@ from training.errors import TrainingError
 _IDENTIFIER = "if it is an identifier, leave it out with --drop"
 
 
-def review(dataset: Dataset) -> list[str]:
-    """Looks at a table as a careful person would.
+def check_quality(dataset: Dataset) -> list[str]:
+    """Find columns and rows that make a model useless or its scores too good.
 
     Returns:
         Warnings, each naming its column.
@@ -30,10 +27,10 @@ def review(dataset: Dataset) -> list[str]:
                 f"column {name!r} equals the target {dataset.target.name!r} in every row: nothing would be learned; "
                 f"leave it out with --drop"
             )
-    return [*_doubtful_columns(dataset), *_repeated_rows(dataset)]
+    return [*_check_columns(dataset), *_repeated_rows(dataset)]
 
 
-def _doubtful_columns(dataset: Dataset) -> Iterator[str]:
+def _check_columns(dataset: Dataset) -> Iterator[str]:
     for column in dataset.columns[:-1]:
         name, values = column.name, dataset.features[column.name]
         distinct = values.nunique(dropna=False)
@@ -48,7 +45,7 @@ def _doubtful_columns(dataset: Dataset) -> Iterator[str]:
 
 
 def _mostly_numbers(values: pd.Series) -> list[str]:
-    """Finds what spoils a column of numbers: a single cell of text makes texts of them all."""
+    """Warn of text in a column that is numbers for the most part: one such cell makes text of the whole column."""
     numbers = are_numbers(values)
     texts = ~numbers & (values != "")
     if not texts.any() or numbers.sum() <= texts.sum():

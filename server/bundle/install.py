@@ -1,23 +1,20 @@
-"""Bundle -> an image in podman's store, or versions in models/: all of them, or none.
+"""Publishes the versions of a verified bundle in the model repository: all of them, or none.
 
 Versions are staged, loaded as the server would, and then each is renamed. What goes wrong before the last rename is
 undone; what a killed one left staged is nobody's, and the next removes it.
 """
 
 import hashlib
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from convert.bundle.opening import Bundle
-from convert.bundle.podman import load_image, tag_image
-from convert.bundle.sums import IMAGE_FILE, SBOM_FILE, VersionKey, split_name
-from convert.errors import BundleError
-from convert.staging import STAGING, locked
+from server.bundle.checksums import SBOM_FILE, VersionKey, split_name
+from server.bundle.opening import Bundle
+from server.disk import STAGING, locked, sync_folder, write_chunks
+from server.errors import BundleError
 from server.models.catalog import load_model
-from training.durable import sync_folder
 
 
 def install_versions(bundle: Bundle, models_dir: Path) -> list[VersionKey]:
@@ -48,26 +45,6 @@ def install_versions(bundle: Bundle, models_dir: Path) -> list[VersionKey]:
     return missing
 
 
-def install_image(bundle: Bundle, tag: str | None) -> str:
-    """Loads the image of a bundle, and gives it one more name where one is asked for.
-
-    Returns:
-        Its name.
-
-    Raises:
-        BundleError: If podman cannot, or the bundle was changed since it was verified.
-    """
-    image = ""
-    for name, content in bundle.members():
-        if name == IMAGE_FILE:
-            image = load_image(content)
-        else:
-            _pass_over(content)
-    if tag:
-        tag_image(image, tag)
-    return tag or image
-
-
 def _is_there(models_dir: Path, version: VersionKey, digests: Mapping[str, str]) -> bool:
     folder = models_dir / str(version)
     if not folder.exists():
@@ -83,25 +60,18 @@ def _stage(bundle: Bundle, missing: list[VersionKey], staging: Path) -> None:
         version, file = split_name(name) if name != SBOM_FILE else (None, "")
         if version in missing:
             (staging / str(version)).mkdir(parents=True, exist_ok=True)
-            _write(staging / str(version) / file, content)
+            write_chunks(staging / str(version) / file, content)
         else:
-            _pass_over(content)
+            pass_over(content)
     for version in missing:
         sync_folder(staging / str(version))
         load_model(staging / str(version), version.name, version.number, threads=1, trusted=bundle.trusted)
 
 
-def _pass_over(content: Iterator[bytes]) -> None:
+def pass_over(content: Iterator[bytes]) -> None:
+    """Read a member to its end, which verifies it, and keep nothing of it."""
     for _chunk in content:
         pass
-
-
-def _write(path: Path, content: Iterator[bytes]) -> None:
-    with path.open("xb") as file:
-        for chunk in content:
-            file.write(chunk)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _publish(staging: Path, models_dir: Path, missing: list[VersionKey], undo: ExitStack) -> None:

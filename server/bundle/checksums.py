@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import attrs
 
-from convert.errors import BundleError
-from server.contract.manifest import name_fault
+from server.contract.names import name_fault
+from server.errors import BundleError
 from server.models.repository import is_version_name
 
 SUMS_FILE = "SHA256SUMS"

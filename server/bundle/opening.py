@@ -12,9 +12,9 @@ from typing import BinaryIO
 
 import attrs
 
-from convert.bundle.archive import Member, read_content, read_member
-from convert.bundle.sums import SUMS_FILE, SUMS_SIGNED_FILE, Sums
-from convert.errors import BundleError
+from server.bundle.archive import Member, read_content, read_member
+from server.bundle.checksums import SUMS_FILE, SUMS_SIGNED_FILE, Sums
+from server.errors import BundleError
 from server.models.trust import SIGNED_BYTES, TrustedKeys
 
 MAX_SUMS_BYTES = 1 << 20

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from convert.bundle.archive import END, Member
 from convert.bundle.cli import main
-from convert.bundle.opening import MAX_SUMS_BYTES, open_bundle
-from convert.bundle.sums import SBOM_FILE, SUMS_FILE, SUMS_SIGNED_FILE
-from convert.errors import BundleError
+from server.bundle.archive import END, Member
+from server.bundle.checksums import SBOM_FILE, SUMS_FILE, SUMS_SIGNED_FILE
+from server.bundle.opening import MAX_SUMS_BYTES, open_bundle
+from server.errors import BundleError
 from tests.convert.bundle.journey import Journey, pack
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from server.disk import sync_folder, write_file
 from tests.support.fakes import DiskNotes
-from training.durable import sync_folder, write_file
 
 
 def test_a_file_is_synced_with_all_of_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

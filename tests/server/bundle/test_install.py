@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from convert.bundle.cli import main
-from convert.bundle.installing import install_versions
-from convert.bundle.opening import open_bundle
-from convert.bundle.sums import SBOM_FILE
-from convert.errors import BundleError
+from server.bundle.checksums import SBOM_FILE
+from server.bundle.install import install_versions
+from server.bundle.opening import open_bundle
+from server.errors import BundleError
 from server.models.catalog import load_catalog
 from server.models.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, SIGNED_FILE, list_versions
 from tests.convert.bundle.journey import IRIS_FILES, Journey, tree

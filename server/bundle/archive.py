@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import attrs
 
-from convert.errors import BundleError
+from server.errors import BundleError
 
 CHUNK_BYTES = 1 << 20
 _BLOCK_BYTES = 512

@@ -1,0 +1,103 @@
+"""A request that fails lets go of its rows at once: a circle of an error and its frames would keep them."""
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import attrs
+import pytest
+from litestar.types import HTTPScope, Message
+
+from server.api.asgi import respond
+from server.api.endpoint import Encode, Headers, Intake
+from server.api.service import Service, open_service
+from server.coalescing.coalescer import Coalescer
+from server.coalescing.pending import Limits
+from server.contract.signature import Answer, Row
+from server.errors import SessionError
+from server.models.catalog import load_model
+from server.settings import Settings
+from server.wire.connections import ConnectionLimits, Watch
+from server.wire.offload import Offload
+from tests.support.workshop import Workshop
+
+SCOPE = cast(HTTPScope, {"method": "POST", "query_string": b"", "headers": []})
+
+
+class Rows(list[Row]):
+    """Rows that can be told to be gone; a list itself cannot."""
+
+
+class Probe:
+    """An endpoint whose rows are watched."""
+
+    path, route = "/probe", "probe"
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.rows: weakref.ref[Rows]
+
+    def accept(self, _query: bytes, _headers: Headers) -> Intake:
+        return Intake(self, self.service.timeout_s, self.decode)
+
+    def decode(self, _body: bytes) -> tuple[Sequence[Row], Encode]:
+        rows = Rows([(1.0,)])
+        self.rows = weakref.ref(rows)
+        return rows, self.encode
+
+    def encode(self, _answers: Sequence[Answer]) -> bytes:
+        return b"{}"
+
+
+@pytest.fixture(scope="module")
+def service(iris_workshop: Workshop) -> Service:
+    return open_service(load_model(iris_workshop.version_dir, "iris", 1, threads=1), Settings(), queue_rows=1000)
+
+
+def status_of(probe: Probe) -> int:
+    """Asks once and gives the status, the collector being off."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}  # type: ignore[return-value,misc]
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def ask() -> None:
+        offload = Offload(Watch(ConnectionLimits(2**20, 2**20), lambda: None))
+        await respond(probe, SCOPE, receive, send, offload)  # type: ignore[arg-type]
+        assert probe.rows() is None, "the rows are still there"
+        offload.close()
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(ask())
+    finally:
+        gc.enable()
+    return cast(int, sent[0]["status"])  # type: ignore[typeddict-item]
+
+
+def fail(rows: list[Row]) -> list[Answer]:
+    """Fails as a session does: the cause has a traceback of its own."""
+    try:
+        return [Answer(float(row[-1] + "x"), ()) for row in rows]  # type: ignore[operator]
+    except TypeError as error:
+        raise SessionError("no") from error
+
+
+def answer(rows: list[Row]) -> list[Answer]:
+    return [Answer("x", ()) for _ in rows]
+
+
+@pytest.mark.parametrize("on_worker", [False, True])
+@pytest.mark.parametrize(("run", "timeout_s", "status"), [(answer, 9.0, 200), (fail, 9.0, 500), (answer, 0.0, 504)])
+def test_rows_are_gone_with_the_reply(
+    service: Service, run: Callable[[list[Row]], list[Answer]], timeout_s: float, status: int, *, on_worker: bool
+) -> None:
+    limits = Limits(8, 8, timeout_s, on_worker)
+    coalescer = Coalescer(run, limits, lambda _: 0.0, lambda _: None)
+    assert status_of(Probe(attrs.evolve(service, coalescer=coalescer))) == status

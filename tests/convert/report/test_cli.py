@@ -1,7 +1,6 @@
 """The command finds a run and its proof, or makes the proof, and writes one page into the run's folder."""
 
 import hashlib
-import importlib
 import runpy
 from pathlib import Path
 
@@ -80,12 +79,9 @@ def test_without_a_finished_run_there_is_nothing_to_report_on(bench: Bench, caps
     assert capsys.readouterr().err.startswith(refusal)
 
 
-def test_the_command_has_help_and_runs_only_where_it_is_called(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_has_help(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["report", "--help"])
     with pytest.raises(SystemExit) as ending:
         runpy.run_module("convert.report", run_name="__main__")
     assert ending.value.code == 0
     assert "Default: the newest finished run." in " ".join(capsys.readouterr().out.split())
-    importlib.import_module("convert.report.__main__")

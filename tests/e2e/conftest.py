@@ -29,7 +29,7 @@ Start = Callable[..., AbstractContextManager[ServerProcess]]
 
 def serve_for_all(start: Start, models_dir: Path, max_body_bytes: int, way: Sequence[str]) -> Iterator[ServerProcess]:
     """Yield a server that many tests ask, and fail unless it then stops as it should."""
-    with start(models_dir, "--max-body-bytes", str(max_body_bytes), *way) as running:
+    with start(models_dir, "--max-body-bytes", str(max_body_bytes), "--keep-alive-s", "5", *way) as running:
         yield running
         assert running.stop() == 0
 

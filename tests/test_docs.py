@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from server.settings import Settings
+from tests.conftest import SLOW, TESTS
 from tests.support.locks import pythons_of_ci
 from tests.support.server_process import ROOT, serving
 from tests.support.workshop import Workshop
@@ -77,6 +78,10 @@ def test_the_readme_tells_which_pythons_are_tested() -> None:
     assert f"run on Python {oldest} and {newest}," in README
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["requires-python"] == f">={oldest}"
+
+
+def test_what_the_quick_tests_leave_out_is_there() -> None:
+    assert [place for place in SLOW if not (TESTS / place).exists()] == []
 
 
 def test_links_of_the_readme_lead_somewhere() -> None:

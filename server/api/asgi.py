@@ -13,6 +13,7 @@ from litestar.types import HTTPRequestEvent, HTTPScope, Receive, Send
 from server.api.endpoint import Call, Endpoint, Intake
 from server.contract.signature import Answer
 from server.errors import CorollaError
+from server.wire.headers import select
 from server.wire.offload import INLINE_BODY_BYTES, Offload
 from server.wire.replies import Reply, method_not_allowed, send_reply
 
@@ -36,7 +37,7 @@ async def respond(endpoint: Endpoint, scope: HTTPScope, receive: Receive, send: 
         reply = method_not_allowed("POST")
     else:
         try:
-            intake = endpoint.accept(scope["query_string"], scope["headers"])
+            intake = endpoint.accept(scope["query_string"], select(scope["headers"]))
             # The body is handed on, not kept: a large one would stay for as long as its rows wait.
             reply = await _ask(await _read(intake, await _receive_body(receive), offload), receive)
         except ClientGoneError:

@@ -41,7 +41,7 @@ class Endpoint(Protocol):
 
         Args:
             query: The query string, undecoded.
-            headers: Names in lower case, and values.
+            headers: Those that `server.wire.headers.select` leaves: names in lower case, and values.
 
         Raises:
             CorollaError: If the request cannot be answered whatever its body.

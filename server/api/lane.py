@@ -31,6 +31,7 @@ from server.contract.signature import Answer, Row
 from server.errors import CorollaError
 from server.telemetry.access_log import log_request
 from server.wire.head_cache import ENDING, HeadCache
+from server.wire.headers import select
 from server.wire.limits import Guard
 from server.wire.offload import INLINE_BODY_BYTES
 from server.wire.replies import Reply, render
@@ -110,7 +111,8 @@ class Lane(Guard):
             super().data_received(data)
             return
         head_bytes = data.find(ENDING) + len(ENDING)
-        known = self._routes.heads.meanings.get(data[:head_bytes])
+        head, heads = data[:head_bytes], self._routes.heads
+        known = heads.meanings.get(head) or heads.get(head)
         if known is None or head_bytes + known.body_bytes != len(data):
             self._whole = data
             super().data_received(data)
@@ -147,7 +149,7 @@ class Lane(Guard):
         if endpoint is None or not self._is_sure():
             return None
         try:
-            return endpoint.accept(query, self.headers)
+            return endpoint.accept(query, select(self.headers))
         except CorollaError:
             return None
 

@@ -36,7 +36,7 @@ class ProcessTree:
         return self._sum("status", "VmHWM")
 
     def pss_bytes(self) -> int | None:
-        """Return the PSS, in which shared pages are divided; None if the kernel does not tell."""
+        """Return the PSS, in which shared pages are divided; None if the kernel has no such figure."""
         return self._sum("smaps_rollup", "Pss") or None
 
     def _sum(self, file: str, name: str) -> int:

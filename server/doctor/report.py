@@ -165,7 +165,7 @@ class Memory:
 
     Attributes:
         rss_bytes: RSS, summed over its processes; shared pages count for each.
-        pss_bytes: PSS, in which shared pages are divided; None if the kernel does not tell.
+        pss_bytes: PSS, in which shared pages are divided; None if the kernel has no such figure.
         peak_rss_bytes: The peaks of RSS, summed over its processes.
         cgroup_bytes: The cgroup's memory, this command and the page cache included; None if it cannot be read.
         cgroup_peak_bytes: The peak of the cgroup's memory.

@@ -1,17 +1,33 @@
 """Caches what the parser made of a request's head, by the head's bytes: a client sends the same head again and again.
 
 What a head means depends on its bytes alone where the parser expects a new request. So a head that was parsed once
-need not be parsed again. A head is cached the second time it is seen: gateways put a new ``traceparent`` or
-``X-Request-Id`` into each request, and such heads would push out those that repeat.
+need not be parsed again. A head is cached the second time it is seen, so that heads that never repeat do not push out
+those that do.
+
+Gateways put headers of their own into each request, such as ``traceparent`` or ``X-Request-Id``. Lines of headers that
+nothing here reads (`server.wire.headers`) are left out of the cache's keys.
 """
 
+import re
 from typing import Generic, TypeVar
+
+from server.wire.headers import FRAMING, READ
 
 ENDING = b"\r\n\r\n"
 MAX_HEADS = 1024
 """The most heads that are cached. When the cache is full it is cleared; each client then pays one more parsing."""
-MAX_HEAD_BYTES = 1024
-"""The longest head that is cached, so that a full cache takes a mebibyte or two."""
+MAX_HEAD_BYTES = 2048
+"""The longest head that is cached, so that a full cache takes two mebibytes."""
+_UNREAD_LINE = re.compile(
+    rb"(?<=.)\r\n(?!(?:%s):)[-!#$%%&'*+.^_`|~0-9a-z]+:[\t\x20-\x7e\x80-\xff]*(?=\r\n[^\t ])"
+    % b"|".join(sorted(READ | FRAMING)),
+    re.IGNORECASE | re.DOTALL,
+)
+"""A whole, valid line (RFC 9112, section 5) of a header that nothing reads.
+
+It stands behind the request line, and is not continued on the next line. Without it a head is as valid as with it, and
+means the same.
+"""
 
 MeaningT = TypeVar("MeaningT")
 
@@ -27,6 +43,12 @@ class HeadCache(Generic[MeaningT]):
         self.meanings: dict[bytes, MeaningT] = {}
         self._seen_once: set[int] = set()
 
+    def get(self, head: bytes) -> MeaningT | None:
+        """Return what a head means that is cached but for lines that nothing reads."""
+        if len(head) > MAX_HEAD_BYTES:
+            return None
+        return self.meanings.get(_UNREAD_LINE.sub(b"", head))
+
     def put(self, request: bytes, body_bytes: int, meaning: MeaningT) -> None:
         """Note a request's head, and cache it where it was noted before.
 
@@ -38,7 +60,7 @@ class HeadCache(Generic[MeaningT]):
         head_bytes = request.find(ENDING) + len(ENDING)
         if head_bytes + body_bytes != len(request) or head_bytes > MAX_HEAD_BYTES:
             return
-        head = request[:head_bytes]
+        head = _UNREAD_LINE.sub(b"", request[:head_bytes])
         noted = hash(head)
         if noted in self._seen_once:
             self._seen_once.discard(noted)

@@ -10,6 +10,13 @@ TIMEOUT_HEADER = b"corolla-deadline-ms"
 _JSON, _CSV = b"application/json", b"text/csv"
 _PARAMETERS = {_JSON: frozenset({b"charset=utf-8"}), _CSV: frozenset({b"charset=utf-8", b"header=present"})}
 _MAX_TIMEOUT_MS = 3_600_000
+READ = frozenset({b"content-type", b"content-encoding", b"host", TIMEOUT_HEADER})
+"""All headers that an endpoint ever sees: `select` leaves out the others, and the head cache passes over them."""
+FRAMING = frozenset(
+    {b"connection", b"content-length", b"expect", b"keep-alive", b"proxy-connection", b"te", b"trailer"}
+    | {b"transfer-encoding", b"upgrade"}
+)
+"""Headers that say where a message ends, or what becomes of its connection; the parser reads them."""
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(:[0-9]{0,5})?")
 """A host and a port (RFC 9110, section 7.2; RFC 3986, section 3.2.2)."""
 
@@ -24,6 +31,15 @@ class Declared(NamedTuple):
 
     timeout_s: float | None
     is_csv: bool
+
+
+def select(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return the headers that an endpoint may read.
+
+    Args:
+        headers: Names in lower case, and values.
+    """
+    return [header for header in headers if header[0] in READ]
 
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]], *, csv: bool = False) -> Declared:

@@ -1,4 +1,4 @@
-"""onnxruntime's memory arena and memory pattern, on and off -> what a run takes, and what the process keeps."""
+"""onnxruntime's memory arena and memory pattern, on and off -> the time of a run, and the memory that is kept."""
 
 import json
 import statistics
@@ -18,7 +18,7 @@ VARIANTS = ("off", "on")
 
 
 def measure(models: Sequence[Published], rounds: int, core: int) -> list[str]:
-    """Gives the lines of a table; each variant is a process of its own, and they take turns."""
+    """Return the lines of a table; each variant is a process of its own, and they take turns."""
     lines = [
         f"{'model':<10}{'arena':<8}" + "".join(f"{f'{rows} rows, us':>15}" for rows in SIZES) + f"{'kept, MB':>11}"
     ]
@@ -36,7 +36,7 @@ def measure(models: Sequence[Published], rounds: int, core: int) -> list[str]:
 
 
 def main(model: str, variant: str) -> None:
-    """Measures one variant in this process, and prints the times in microseconds and the memory in MB as JSON."""
+    """Measure one variant in this process, and print the times in microseconds and the memory in MB as JSON."""
     import time  # noqa: PLC0415
 
     import numpy as np  # noqa: PLC0415

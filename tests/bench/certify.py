@@ -1,6 +1,6 @@
-"""Six tables and every named estimator -> the table that says of each whether it is proven equal; `just certify-all`.
+"""`just certify-all`: trains, compiles and certifies every named estimator on six tables, and prints the results.
 
-The tables are scikit-learn's own, and one that is drawn: 5 numeric and 3 categorical features, a fifth of all missing.
+Five tables are scikit-learn's own. One is random: 5 numeric and 3 categorical features, a fifth of all values missing.
 """
 
 import argparse
@@ -34,20 +34,20 @@ MIXED_ROWS = 600
 
 @attrs.frozen
 class Line:
-    """One estimator on one table.
+    """The result of one estimator on one table.
 
     Attributes:
-        table: The table.
-        estimator: The estimator.
-        precision: The precision that was taken.
+        table: The table's name.
+        estimator: The estimator's name.
+        precision: The precision that was chosen.
         rows: How many rows were compared.
-        mismatches: On how many both sides differ, or why there was nothing to compare.
+        mismatches: How many rows differ, or why there was nothing to compare.
         largest: The largest difference of one number.
         refused: How many extreme rows the compiled model refuses.
-        certified_s: How long it took to compile and compare.
-        kb: The compiled model's size.
-        row_us: How long a batch of one row takes.
-        faster: How many times longer the estimator takes for it.
+        certified_s: The time to compile and compare.
+        kb: The size of the compiled model.
+        row_us: The time of a batch of one row.
+        faster: How many times longer the estimator takes for that row.
     """
 
     table: str
@@ -110,7 +110,7 @@ def _certify(dataset: Dataset, estimator: str, folder: Path) -> Line:
 
 
 def _speed_up(candidate: Candidate) -> float:
-    """Gives how many times longer the estimator takes for one row; both in turn, the medians."""
+    """Return the ratio of the estimator's median time for one row to the compiled model's, measured in turn."""
     session = candidate.result.session
     frame = candidate.artifacts.dataset.features.iloc[:1]
     rows, estimator = to_rows(frame), candidate.artifacts.estimator
@@ -149,7 +149,7 @@ def _table(lines: Sequence[Line]) -> pd.DataFrame:
 
 
 def _summarise(lines: Sequence[Line]) -> str:
-    """Gives the README's table: how many rows differ, by estimator and table, and of how many."""
+    """Return the README's table: how many rows differ of how many, by estimator and table."""
     cells = {(line.estimator, line.table): f"{line.mismatches} of {line.rows:,}" for line in lines}
     estimators = dict.fromkeys(estimator for estimator, _ in cells)
     tables = dict.fromkeys(table for _, table in cells)
@@ -181,7 +181,7 @@ def _load(loader: str) -> pd.DataFrame:
 
 def _make_mixed() -> pd.DataFrame:
     random = np.random.default_rng(SEED)
-    frame = pd.DataFrame({f"x{place}": random.normal(size=MIXED_ROWS) * 10**place for place in range(5)})
+    frame = pd.DataFrame({f"x{power}": random.normal(size=MIXED_ROWS) * 10**power for power in range(5)})
     for name, count in (("colour", 3), ("town", 12), ("kind", 5)):
         frame[name] = random.choice([f"{name} {number}" for number in range(count)], MIXED_ROWS)
     score = frame["x0"] + frame["x1"] / 10 + 2 * (frame["colour"] == "colour 1") - 3 * (frame["town"] == "town 3")

@@ -1,4 +1,4 @@
-"""What the others are measured against: an ASGI application that reads the body and answers a constant."""
+"""The baseline of the benchmark: an ASGI application that reads the body and answers a constant."""
 
 import json
 import os
@@ -14,7 +14,7 @@ async def app(
     receive: Callable[[], Awaitable[dict[str, Any]]],
     send: Callable[[dict[str, Any]], Awaitable[None]],
 ) -> None:
-    """Answers every HTTP request alike."""
+    """Answer every HTTP request with the constant."""
     if scope["type"] != "http":
         return
     while (await receive()).get("more_body"):

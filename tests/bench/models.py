@@ -1,4 +1,4 @@
-"""The models that are measured, trained and published by the product's own commands."""
+"""The models that are measured, trained and published by the project's own commands."""
 
 import shutil
 import sys
@@ -13,13 +13,13 @@ ESTIMATORS = {"log_reg": "log_reg", "forest": "tests.bench.estimators:forest", "
 
 @attrs.frozen
 class Published:
-    """One model.
+    """A published model.
 
     Attributes:
-        name: What it is called here.
-        models_dir: A repository with nothing else in it.
-        estimator_file: The estimator that it was made of.
-        model_name: What its answers give as ``model_name``.
+        name: Its name in the benchmark.
+        models_dir: A model repository with this model alone.
+        estimator_file: The fitted estimator.
+        model_name: The ``model_name`` of its answers.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Published:
 
 
 def publish(name: str) -> Published:
-    """Trains and publishes a model on Iris, or finds it where that was done before, and can be served today."""
+    """Train and publish a model on Iris, unless an earlier run has published one that can be served today."""
     import convert.cli  # noqa: PLC0415  they load scikit-learn, which need not stay in memory where all is found
     import training.cli  # noqa: PLC0415
     from convert.publishing.gates import find_served  # noqa: PLC0415

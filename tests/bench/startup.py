@@ -1,4 +1,4 @@
-"""How soon a server is ready beside the imports that it cannot do without, and how much memory it takes."""
+"""Time from start to ready, beside that of the imports that a server cannot do without, and memory under load."""
 
 import statistics
 import subprocess
@@ -14,7 +14,7 @@ LOAD_S = 5
 
 
 def measure(model: Published, rounds: int, core: int, load_core: int) -> list[str]:
-    """Gives the lines of a table."""
+    """Return the lines of a table."""
     imports_s, ready_s, pss_mb = [], [], []
     for _ in range(rounds):
         imports_s.append(_time_imports(core))

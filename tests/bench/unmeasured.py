@@ -1,4 +1,4 @@
-"""The server without its metrics, to be measured beside itself: batches are not reported, and no clock is read."""
+"""The server without its metrics, to measure their cost: batches are not reported, and no clock is read."""
 
 import sys
 from pathlib import Path
@@ -17,12 +17,12 @@ class StoppedClock:
 
     @staticmethod
     def perf_counter() -> float:
-        """Gives the same time always."""
+        """Return the same time always."""
         return 0.0
 
 
 def forget(_metrics: ModelMetrics, _batch: BatchReport) -> None:
-    """Counts nothing."""
+    """Count nothing."""
 
 
 if __name__ == "__main__":

@@ -68,6 +68,10 @@ HEADERS: list[list[bytes]] = [
     [b"host: again"],
     [b"host: a/b"],
     [b"x: y"],
+    [b"x-request-id: 1"],
+    [b"X-Request-Id: 2", b"traceparent: 00-1-2-01"],
+    [b"x-request-id: 3", b" folded"],
+    [b"x-request-id : 4"],
     [CHUNKED],
 ]
 SAYS_MORE = [0] * 20 + [-1, -5, -1000, 1, 5, len(post()), 200]

@@ -1,4 +1,4 @@
-"""`python -m server doctor` as a fleet runs it: JSON, an exit code, and no server left behind."""
+"""`python -m server doctor` as a fleet runs it: JSON, an exit code, and no server left running."""
 
 import json
 import os
@@ -16,14 +16,14 @@ from tests.support.workshop import Workshop
 
 TIME_S = 60
 TIGHT = "p99_ms=0.001"
-"""A budget that no server keeps, and so ends the load soon."""
+"""A budget that no server keeps, so that the ramp-up ends soon."""
 
 
 def command(*flags: str) -> list[str]:
     return [sys.executable, "-m", "server", "doctor", *flags]
 
 
-def ask(*flags: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+def run(*flags: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         command(*flags),
         cwd=ROOT,
@@ -35,30 +35,30 @@ def ask(*flags: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def tell(workshop: Workshop, *flags: str) -> tuple[int, dict[str, Any]]:
-    ended = ask("--json", "--models-dir", str(workshop.models_dir), *flags)
+def run_json(workshop: Workshop, *flags: str) -> tuple[int, dict[str, Any]]:
+    ended = run("--json", "--models-dir", str(workshop.models_dir), *flags)
     assert ended.stderr == ""
     return ended.returncode, json.loads(ended.stdout)
 
 
 def test_a_host_that_keeps_its_budget_is_fit(iris_workshop: Workshop) -> None:
-    code, told = tell(iris_workshop, "--budget", "p99_ms=10000,rss_mb=1000")
-    assert (code, told["verdict"]["fit"], told["verdict"]["faults"], told["format"]) == (0, True, [], 1)
-    assert set(told) == {
+    code, report = run_json(iris_workshop, "--budget", "p99_ms=10000,rss_mb=1000")
+    assert (code, report["verdict"]["fit"], report["verdict"]["faults"], report["format"]) == (0, True, [], 1)
+    assert set(report) == {
         *("format", "host", "sizing", "served", "refused", "load", "load_fault", "budget", "verdict"),
     }
-    assert told["host"]["affinity"] == sorted(os.sched_getaffinity(0))
-    assert [(model["name"], model["version"]) for model in told["served"]] == [("iris", 1)]
-    assert told["budget"] == {"p99_ms": 10000, "rss_mb": 1000}
-    steps = told["load"]["steps"]
+    assert report["host"]["affinity"] == sorted(os.sched_getaffinity(0))
+    assert [(model["name"], model["version"]) for model in report["served"]] == [("iris", 1)]
+    assert report["budget"] == {"p99_ms": 10000, "rss_mb": 1000}
+    steps = report["load"]["steps"]
     assert [step["offered_per_s"] for step in steps] == [250 * 2**number for number in range(len(steps))]
     assert sum(step["wrong"] for step in steps) == 0
-    assert told["verdict"]["within_per_s"] > 0
-    assert 10**7 < told["load"]["memory"]["rss_bytes"] < 10**9
+    assert report["verdict"]["within_per_s"] > 0
+    assert 10**7 < report["load"]["memory"]["rss_bytes"] < 10**9
 
 
-def test_a_host_that_does_not_is_not_and_people_are_told_by_how_much(iris_workshop: Workshop) -> None:
-    ended = ask("--budget", f"{TIGHT},rss_mb=1", COROLLA_MODELS_DIR=str(iris_workshop.models_dir))
+def test_a_host_that_does_not_is_unfit_and_the_text_says_by_how_much(iris_workshop: Workshop) -> None:
+    ended = run("--budget", f"{TIGHT},rss_mb=1", COROLLA_MODELS_DIR=str(iris_workshop.models_dir))
     assert ended.returncode == 1
     lines = ended.stdout.splitlines()
     assert [line.split()[2] for line in lines if line.startswith("not fit")] == ["p99", "peak"]
@@ -67,22 +67,22 @@ def test_a_host_that_does_not_is_not_and_people_are_told_by_how_much(iris_worksh
     assert ended.stderr == ""
 
 
-def test_a_version_that_was_tampered_with_is_told_and_an_older_one_is_asked(two_versions: Workshop) -> None:
+def test_a_version_that_was_tampered_with_is_refused_and_an_older_one_loaded(two_versions: Workshop) -> None:
     (two_versions.models_dir / "iris" / "2" / MODEL_FILE).write_bytes(b"")
-    _, told = tell(two_versions, "--budget", TIGHT)
-    assert [(refused["version"], refused["replay"]) for refused in told["refused"]] == [(2, None)]
-    assert told["refused"][0]["reason"].startswith("model.onnx is not what was published")
-    assert [model["version"] for model in told["served"]] == [1]
-    assert told["load"]["steps"][0]["answered"] > 0
-    assert "iris/2 is refused: publish it again, or remove it" in told["verdict"]["advice"]
+    _, report = run_json(two_versions, "--budget", TIGHT)
+    assert [(refused["version"], refused["replay"]) for refused in report["refused"]] == [(2, None)]
+    assert report["refused"][0]["reason"].startswith("model.onnx is not what was published")
+    assert [model["version"] for model in report["served"]] == [1]
+    assert report["load"]["steps"][0]["answered"] > 0
+    assert "iris/2 is refused: publish it again, or remove it" in report["verdict"]["advice"]
 
 
-def test_where_all_is_refused_it_is_not_fit_and_says_why(workshop: Workshop) -> None:
+def test_a_host_where_all_is_refused_is_unfit(workshop: Workshop) -> None:
     (workshop.version_dir / MODEL_FILE).write_bytes(b"")
-    code, told = tell(workshop)
-    assert (code, told["served"], told["load"]) == (1, [], None)
-    assert told["refused"][0]["reason"].startswith("model.onnx is not what was published")
-    assert told["verdict"]["faults"] == ["nothing can be served: all 1 versions were refused"]
+    code, report = run_json(workshop)
+    assert (code, report["served"], report["load"]) == (1, [], None)
+    assert report["refused"][0]["reason"].startswith("model.onnx is not what was published")
+    assert report["verdict"]["faults"] == ["nothing can be served: all 1 versions were refused"]
 
 
 @pytest.mark.parametrize(
@@ -95,13 +95,13 @@ def test_where_all_is_refused_it_is_not_fit_and_says_why(workshop: Workshop) -> 
     ],
 )
 def test_a_command_line_that_is_not_understood_ends_with_2(flags: list[str], message: str) -> None:
-    ended = ask(*flags)
+    ended = run(*flags)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert message in ended.stderr
 
 
-def test_help_tells_of_its_own_flags_and_the_servers() -> None:
-    ended = ask("--help")
+def test_help_has_its_own_flags_and_the_servers() -> None:
+    ended = run("--help")
     assert ended.returncode == 0
     assert all(flag in ended.stdout for flag in ("--json", "--budget", "--deadline-ms", "python -m server doctor"))
 

@@ -1,7 +1,7 @@
-"""What one locust user does: ask about one random flower after the other, and fail on any answer that is no species.
+"""A locust user that requests predictions of random flowers, and fails on any answer that is no species.
 
-locust rounds its own percentiles to whole milliseconds, which is most of what there is to measure here; so the exact
-ones are kept and printed as one line of JSON at the end.
+locust rounds its own percentiles to whole milliseconds, and most latencies here are below one. The exact percentiles
+are thus kept, and printed as one line of JSON at the end.
 """
 
 import json
@@ -26,11 +26,11 @@ times_s: list[float] = []
 
 
 class Florist(FastHttpUser):
-    """Waits for each answer before the next question, and for nothing else."""
+    """A closed-loop client: sends the next request as soon as the last one is answered."""
 
     @task
     def predict(self) -> None:
-        """Asks about one flower in the usual range."""
+        """Request a prediction for one flower in the usual range."""
         flower = {name: round(random.uniform(*ends), 1) for name, ends in RANGES_CM.items()}  # noqa: S311  no secret
         with self.client.post("/iris/predict", json=flower, catch_response=True) as response:
             if response.status_code != 200 or response.json().get("output") not in SPECIES:
@@ -38,7 +38,7 @@ class Florist(FastHttpUser):
 
 
 def keep(response_time: float, exception: Exception | None, **_: Any) -> None:
-    """Keeps one request's latency, or why it failed."""
+    """Keep one request's latency, or why it failed."""
     times_s.append(time.perf_counter())
     if exception is None:
         latencies_ms.append(response_time)
@@ -46,8 +46,8 @@ def keep(response_time: float, exception: Exception | None, **_: Any) -> None:
         failures.append(str(exception))
 
 
-def tell(**_: Any) -> None:
-    """Prints the figures of the whole stage."""
+def print_figures(**_: Any) -> None:
+    """Print the figures of the whole stage."""
     cuts = statistics.quantiles(latencies_ms, n=100) if len(latencies_ms) > 1 else [float("nan")] * 99
     figures = {
         "requests": len(times_s),
@@ -62,4 +62,4 @@ def tell(**_: Any) -> None:
 
 
 events.request.add_listener(keep)
-events.quitting.add_listener(tell)
+events.quitting.add_listener(print_figures)

@@ -1,10 +1,9 @@
-"""locust's latency benchmark: a real server on one core, locust on another, three stages with coalescing and without.
+"""Latency benchmark by locust: a server on one core, locust on another, three stages with coalescing and without.
 
     one user -> 10 users at 3 users/s -> as many as saturate it
 
-Each stage leaves locust's HTML report and CSV files in tests/load/reports, and the table of all stands in index.html
-there. Exits with 1 where an answer was wrong or
-none came.
+Each stage leaves locust's HTML report and CSV files in tests/load/reports; index.html there has the table of all.
+The exit code is 1 if an answer was wrong or none came.
 """
 
 import argparse
@@ -38,7 +37,7 @@ MODES = ("auto", "off")
 
 @attrs.frozen
 class Stage:
-    """One step of the test: how many users, and how many more of them each second."""
+    """One stage of the benchmark: how many users, and how many of them start each second."""
 
     name: str
     users: int
@@ -49,7 +48,7 @@ STAGES = (Stage("one", 1, 1), Stage("ten", 10, 3), Stage("saturate", 64, 64))
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs every stage with coalescing and without, and prints and writes the table."""
+    """Run every stage with coalescing and without, and print and write the table."""
     parser = argparse.ArgumentParser(description="Measure the server's latency with locust.")
     parser.add_argument(
         "--models-dir", type=Path, default=ROOT / "models", help="the model repository (default: models)"
@@ -73,12 +72,12 @@ def main(arguments: Sequence[str]) -> int:
                 failures += failed
     write_page(rows, f"server on core {cores[0]}, locust on core {cores[-1]}")
     print(f"server on core {cores[0]}, locust on core {cores[-1]}; reports are in {REPORTS.relative_to(ROOT)}")
-    print("where the server's core was not full, it was locust that saturated, and the server can do more")
+    print("if the server's core was not saturated, locust was the bottleneck, and the server can do more")
     return 1 if failures else 0
 
 
 def measure(stage: Stage, mode: str, server: ServerProcess, seconds: int, core: int) -> tuple[tuple[str, ...], int]:
-    """Runs one stage against one server; gives its row of the table, and the number of failures."""
+    """Run one stage against one server; return its row of the table, and the number of failures."""
     process = psutil.Process(server.process.pid)
     before_s, before = sum(process.cpu_times()[:2]), count_batches(server)
     figures = run_stage(stage, mode, server.url, seconds, core)
@@ -93,17 +92,17 @@ def measure(stage: Stage, mode: str, server: ServerProcess, seconds: int, core: 
 
 
 def count_batches(server: ServerProcess) -> tuple[float, float]:
-    """Gives how many rows the server has run so far, and in how many batches."""
+    """Return how many rows the server has run so far, and in how many batches."""
     with urllib.request.urlopen(f"{server.url}/metrics") as response:  # noqa: S310  loopback
-        told = response.read().decode()
+        text = response.read().decode()
     rows, batches = (
-        re.search(rf"^corolla_{what}_total{{.*}} (\S+)$", told, re.MULTILINE) for what in ("rows", "batches")
+        re.search(rf"^corolla_{what}_total{{.*}} (\S+)$", text, re.MULTILINE) for what in ("rows", "batches")
     )
     return float(rows[1]) if rows else 0.0, float(batches[1]) if batches else 0.0
 
 
 def run_stage(stage: Stage, mode: str, url: str, seconds: int, core: int) -> dict[str, Any]:
-    """Runs one stage and gives the figures that the locustfile prints."""
+    """Run one stage and return the figures that the locustfile prints."""
     prefix = REPORTS / f"{stage.name}-{mode}"
     command = [
         *(sys.executable, "-m", "locust", "--locustfile", str(HERE / "locustfile.py"), "--headless", "--only-summary"),
@@ -121,12 +120,12 @@ def run_stage(stage: Stage, mode: str, url: str, seconds: int, core: int) -> dic
 
 
 def print_row(cells: Sequence[str]) -> None:
-    """Prints one row of the table."""
+    """Print one row of the table."""
     print("{:<10}{:<12}{:>5}{:>10}{:>10}{:>12}{:>9}{:>9}{:>9}{:>12}{:>12}".format(*cells), flush=True)
 
 
 def write_page(rows: Sequence[Sequence[str]], about: str) -> None:
-    """Writes the table as a page, each stage with a link to locust's own report of it."""
+    """Write the table as a page, with a link to locust's own report of each stage."""
     lines = [f"<tr>{''.join(f'<th>{cell}</th>' for cell in HEADER)}</tr>"]
     for stage, mode, *cells in rows:
         link = f'<td><a href="{stage}-{mode}.html">{stage}</a></td><td>{mode}</td>'

@@ -1,4 +1,4 @@
-"""A sealed container -> figures: each function measures one thing and gives the lines of a table."""
+"""Measurements of a sealed container: each function measures one thing and returns the lines of a table."""
 
 import collections
 import http.client
@@ -27,7 +27,7 @@ CONNECTIONS = 128
 BODY_CONNECTIONS = 8
 CHECKS = 10
 CHECK_EVERY_S = 30
-"""How often the image's HEALTHCHECK is asked for."""
+"""The interval of the image's HEALTHCHECK."""
 WRK_SCRIPT = """
 local threads = {}
 function setup(thread) table.insert(threads, thread) end
@@ -48,11 +48,11 @@ end
 
 @attrs.frozen
 class Bench:
-    """What is measured.
+    """The image that is measured.
 
     Attributes:
-        image: The image.
-        base: The one that it was built on.
+        image: The image's name.
+        base: The name of its base image.
         models_dir: The models that it serves.
     """
 
@@ -62,13 +62,13 @@ class Bench:
 
     @contextmanager
     def serving(self, *limits: str) -> Iterator[ServerProcess]:
-        """Starts a sealed container; of two limits the later counts."""
+        """Start a sealed container; of two values of a limit the later counts."""
         with serving_in_container(self.image, self.models_dir, limits=limits) as server:
             yield server
 
 
 def measure_start(bench: Bench, times: int) -> list[str]:
-    """From `podman run` to the first right answer."""
+    """Measure the time from `podman run` to the first right answer."""
     taken_s = []
     for _ in range(times):
         start_s = time.perf_counter()
@@ -81,18 +81,18 @@ def measure_start(bench: Bench, times: int) -> list[str]:
 
 
 def measure_idle(bench: Bench, seconds: int) -> list[str]:
-    """What a server takes that nobody asks."""
+    """Measure CPU and memory of an idle server."""
     with bench.serving() as server:
         _answers_right(server)
         cgroup = cgroup_of(server.container)
         before_s = cgroup.cpu_s()
         time.sleep(seconds)
         idle = (cgroup.cpu_s() - before_s) / seconds
-        return [f"idle for {seconds} s: {idle:.2%} of one CPU, {cgroup.peak_bytes() / 1e6:.0f} MB at most"]
+        return [f"idle for {seconds} s: {idle:.2%} of one CPU, peak memory {cgroup.peak_bytes() / 1e6:.0f} MB"]
 
 
 def measure_load(bench: Bench, seconds: int) -> list[str]:
-    """Predictions over many connections, every answer held against the right one."""
+    """Measure throughput over many connections, with every answer compared to the right one."""
     with bench.serving() as server, tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(WRK_SCRIPT.replace("{body}", BODY.decode()).replace("{answer}", ANSWER.decode()))
         script.flush()
@@ -106,11 +106,11 @@ def measure_load(bench: Bench, seconds: int) -> list[str]:
         requests, rate, p99, wrong = found
         errors = _find(r"Socket errors: (.*)", text) or "none"
         about = f"{CONNECTIONS} connections for {seconds} s: {requests} requests, {rate}/s, p99 {p99}"
-        return [f"{about}, {wrong} wrong, socket errors: {errors}", f"  {_tell_survival(server)}"]
+        return [f"{about}, {wrong} wrong, socket errors: {errors}", f"  {_describe_state(server)}"]
 
 
 def measure_bodies(bench: Bench, seconds: int) -> list[str]:
-    """Bodies as large as may be, each sound or broken, from several connections at a time."""
+    """Send bodies of the largest size, valid and broken ones, over several connections at a time."""
     row = BODY + b","
     sound = b"[" + (row * (MAX_BODY_BYTES // len(row)))[:-1] + b"]"
     broken = (row * (MAX_BODY_BYTES // len(row) + 1))[:MAX_BODY_BYTES]
@@ -130,24 +130,24 @@ def measure_bodies(bench: Bench, seconds: int) -> list[str]:
         right = "right" if _answers_right(server) else "WRONG"
         return [
             f"bodies of {MAX_BODY_BYTES} bytes over {BODY_CONNECTIONS} connections for {seconds} s: {shown}",
-            f"  then an answer is {right}; {_tell_survival(server)}",
+            f"  then an answer is {right}; {_describe_state(server)}",
         ]
 
 
 def measure_little_memory(bench: Bench) -> list[str]:
-    """Whether it starts and answers in 96 MB."""
+    """Start a server in 96 MB and request a prediction."""
     with bench.serving("--memory=96m", "--memory-swap=96m") as server:
         right = _answers_right(server)
-        return [f"in 96 MB: it starts, an answer is {'right' if right else 'WRONG'}; {_tell_survival(server)}"]
+        return [f"in 96 MB: it starts, an answer is {'right' if right else 'WRONG'}; {_describe_state(server)}"]
 
 
 def measure_threads(bench: Bench) -> list[str]:
-    """How many threads a session and the whole process have, by quota."""
+    """Count the threads of a session and of the whole process, by CPU quota."""
     lines = []
     for cpus in ("0.5", "1", "2"):
         with bench.serving(f"--cpus={cpus}") as server:
             _answers_right(server)
-            # podman's own words stand among the server's lines of JSON.
+            # podman writes lines of its own among the server's JSON.
             sized = json.loads(_find(r'^(\{.*"message": "sized".*\})$', server.log_file.read_text()))
             threads = _find(r"^Threads:\s+(\d+)$", podman("exec", server.container, "cat", "/proc/1/status"))
             lines.append(
@@ -158,7 +158,7 @@ def measure_threads(bench: Bench) -> list[str]:
 
 
 def measure_size(bench: Bench) -> list[str]:
-    """The image beyond its base, layer by layer."""
+    """Measure the image's layers beyond its base."""
     size, base = (int(podman("image", "inspect", "--format", "{{.Size}}", name)) for name in (bench.image, bench.base))
     lines = [f"image: {size / 1e6:.0f} MB, {(size - base) / 1e6:.0f} MB beyond its base"]
     for line in podman("history", "--format", "{{.Size}}\t{{.CreatedBy}}", bench.image).splitlines():
@@ -169,7 +169,7 @@ def measure_size(bench: Bench) -> list[str]:
 
 
 def measure_health_check(bench: Bench) -> list[str]:
-    """What the image's own check costs, by the CPU time of its cgroup."""
+    """Measure the CPU time of the image's health check, by its cgroup."""
     with bench.serving() as server:
         _answers_right(server)
         cgroup = cgroup_of(server.container)
@@ -177,15 +177,15 @@ def measure_health_check(bench: Bench) -> list[str]:
         for _ in range(CHECKS):
             podman("healthcheck", "run", server.container)
         cpu_s, taken_s = (cgroup.cpu_s() - before_s) / CHECKS, (time.perf_counter() - start_s) / CHECKS
-        cost = f"{cpu_s * 1e3:.1f} ms of the container's CPU, {taken_s * 1e3:.0f} ms with podman's part"
+        cost = f"{cpu_s * 1e3:.1f} ms of the container's CPU, {taken_s * 1e3:.0f} ms in all, podman's part included"
         return [f"a health check: {cost}; every {CHECK_EVERY_S} s that is {cpu_s / CHECK_EVERY_S:.3%} of one CPU"]
 
 
-def _tell_survival(server: ServerProcess) -> str:
+def _describe_state(server: ServerProcess) -> str:
     cgroup: Cgroup = cgroup_of(server.container)
     state = podman("inspect", "--format", "{{.State.Status}}, OOMKilled {{.State.OOMKilled}}", server.container)
     peak_mb = cgroup.peak_bytes() / 1e6
-    return f"{state}, {cgroup.oom_kills()} killed for want of memory, {peak_mb:.0f} MB at most (cached files among it)"
+    return f"{state}, {cgroup.oom_kills()} OOM kills, peak memory {peak_mb:.0f} MB (page cache included)"
 
 
 def _answers_right(server: ServerProcess) -> bool:
@@ -199,7 +199,7 @@ def _answers_right(server: ServerProcess) -> bool:
 def _post_until(
     port: int, bodies: dict[str, bytes], number: int, end_s: float, statuses: "collections.Counter[str]"
 ) -> None:
-    """Sends one body after the other until the time is over; the interpreter's lock keeps the count."""
+    """Send one body after the other until the time is over; the interpreter's lock guards the counter."""
     kinds: Sequence[str] = list(bodies)
     while time.monotonic() < end_s:
         kind = kinds[number % len(kinds)]

@@ -1,6 +1,6 @@
-"""The figures of a sealed container, which `just image-bench` has built; prints a table, and asserts nothing.
+"""`just image-bench`: measures a sealed container of an image, prints a table, and asserts nothing.
 
-A quiet machine is what its figures need: it pins nothing, since a container's quota is what is measured.
+It needs a quiet machine: nothing is pinned to a core, since the container's CPU quota is measured.
 """
 
 import argparse
@@ -16,14 +16,14 @@ from tests.bench.models import publish
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measures what is asked for."""
+    """Run the parts that are asked for."""
     parser = argparse.ArgumentParser(description="Measure a sealed container of an image.")
-    parser.add_argument("--image", required=True, help="what to measure")
+    parser.add_argument("--image", required=True, help="the image to measure")
     parser.add_argument("--base", required=True, help="the image that it was built on")
     parser.add_argument("--times", type=int, default=5, help="how often it is started (default: 5)")
-    parser.add_argument("--idle", type=int, default=30, help="for how many seconds nobody asks (default: 30)")
+    parser.add_argument("--idle", type=int, default=30, help="for how many seconds it is idle (default: 30)")
     parser.add_argument("--load", type=int, default=60, help="for how many seconds it is loaded (default: 60)")
-    parser.add_argument("--bodies", type=int, default=20, help="for how many seconds bodies come (default: 20)")
+    parser.add_argument("--bodies", type=int, default=20, help="for how many seconds bodies are sent (default: 20)")
     parser.add_argument("--parts", nargs="+", choices=MEASURES, default=list(MEASURES), help="default: all")
     options = parser.parse_args(arguments)
     if shutil.which("wrk") is None and "load" in options.parts:

@@ -32,6 +32,6 @@ class Prediction(BaseModel):
 
 @app.post("/iris/predict")
 def predict(flower: Flower) -> Prediction:
-    """Predicts one flower."""
+    """Predict one flower."""
     (label,) = estimator.predict(pd.DataFrame([flower.model_dump()]))
     return Prediction(output=str(label), model_name=MODEL_NAME)

@@ -1,4 +1,4 @@
-"""Loaded models, and one real server of them for tests that only ask."""
+"""Loaded models, and one real server of them for tests that only send requests."""
 
 from collections.abc import Iterator
 

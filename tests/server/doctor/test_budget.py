@@ -1,4 +1,4 @@
-"""A budget is read whole, or refused with what was expected."""
+"""A budget is parsed whole, or refused with what was expected."""
 
 import pytest
 
@@ -24,6 +24,6 @@ def test_an_unknown_or_repeated_key_is_refused_with_those_that_are_known(text: s
 
 
 @pytest.mark.parametrize("number", ["", "five", "nan", "inf", "0", "-1"])
-def test_what_is_no_number_above_zero_is_refused(number: str) -> None:
+def test_a_limit_that_is_no_number_above_zero_is_refused(number: str) -> None:
     with pytest.raises(ValueError, match=f"^expected a number above 0 for rss_mb, got '{number}'$"):
         parse_budget(f"p99_ms=1,rss_mb={number}")

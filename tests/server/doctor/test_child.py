@@ -60,7 +60,7 @@ def test_a_server_that_cannot_begin_is_an_error(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_one_that_does_not_stop_on_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It says nothing that is JSON, and no more before it is to stop."""
+    """It logs nothing that is JSON, and ignores SIGTERM."""
     deaf = tmp_path / "python"
     deaf.write_text(f"#!{sys.executable}\nimport sys; sys.stdout = sys.stderr\n{DEAF}\n")
     deaf.chmod(0o700)
@@ -75,7 +75,7 @@ def test_one_that_does_not_stop_on_sigterm_is_killed(monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def handled() -> Iterator[list[int]]:
-    """Takes SIGTERM as the doctor does, by an exception, and notes it."""
+    """Handles SIGTERM by an exception, as the doctor does, and keeps its number."""
     numbers: list[int] = []
 
     def end(number: int, _frame: object) -> None:

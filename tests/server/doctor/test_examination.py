@@ -1,4 +1,4 @@
-"""What each part finds stands in one report."""
+"""The findings of all parts are in one report."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tests.support.workshop import Workshop
 
 
 def test_a_server_that_does_not_start_leaves_a_report_without_load(iris_workshop: Workshop, tmp_path: Path) -> None:
-    """Its models are gone by the time when it looks for them."""
+    """The models are gone by the time when the server looks for them."""
     report = examine(Settings(models_dir=iris_workshop.models_dir), ["--models-dir", str(tmp_path)], Budget())
     assert len(report.served) == 1
     assert report.load is None

@@ -1,4 +1,4 @@
-"""What the kernel says of a processor and of limits is what is told."""
+"""The processor and the limits are reported as the kernel has them."""
 
 import os
 from pathlib import Path
@@ -24,19 +24,19 @@ CPU part\t: 0xd0b
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [(X86, ("A Processor", ("sse4_2", "avx2"))), (ARM, ("not named", ("asimd", "asimddp"))), ("", ("not named", ()))],
     ids=["x86", "arm", "silent"],
 )
-def test_the_first_processor_is_told_with_the_features_that_matter(
-    tmp_path: Path, text: str, told: tuple[str, tuple[str, ...]]
+def test_the_first_processor_is_reported_with_the_features_that_matter(
+    tmp_path: Path, text: str, expected: tuple[str, tuple[str, ...]]
 ) -> None:
     (tmp_path / "cpuinfo").write_text(text)
-    assert read_cpu(tmp_path / "cpuinfo") == told
+    assert read_cpu(tmp_path / "cpuinfo") == expected
 
 
 @pytest.mark.parametrize(("limit", "limited"), [("268435456\n", True), ("max\n", False)])
-def test_the_host_is_told_with_its_limits(tmp_path: Path, limit: str, *, limited: bool) -> None:
+def test_the_host_is_reported_with_its_limits(tmp_path: Path, limit: str, *, limited: bool) -> None:
     (tmp_path / "memory.max").write_text(limit)
     host = read_host(Cores(affinity=2, quota=0.5), tmp_path)
     assert (host.quota_cores, host.memory_limited) == (0.5, limited)

@@ -1,4 +1,4 @@
-"""Requests at a rate are each counted once, for what became of them."""
+"""Each request of a rate is counted once: as answered, refused, wrong or lost."""
 
 import contextlib
 import gc
@@ -33,7 +33,7 @@ def offer(port: int, probes: list[Probe], rate_per_s: float = 200, seconds: floa
 
 @contextmanager
 def answering(answer: Callable[[socket.socket], None]) -> Iterator[int]:
-    """Listens, and has each connection treated by a thread; for what a sound server does not do."""
+    """Listens, and lets a thread handle each connection: for faults that a sound server does not show."""
 
     def take(listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -63,7 +63,7 @@ def test_each_right_answer_has_a_latency(child: Child, models: list[Model]) -> N
     assert outcome.elapsed_s >= 0.2
 
 
-def test_a_wrong_answer_is_none_that_is_right(child: Child, models: list[Model]) -> None:
+def test_a_wrong_answer_has_no_latency(child: Child, models: list[Model]) -> None:
     right, *others = make_probes(models)
     assert counted(offer(child.port, [right, attrs.evolve(right, answer=b"{}")])) == (20, 0, 20, 0)
     assert others
@@ -82,7 +82,7 @@ def test_an_answer_in_pieces_is_one_answer(child: Child, models: list[Model], mo
     assert counted(offer(child.port, make_probes(models))) == (40, 0, 0, 0)
 
 
-def test_what_is_never_answered_is_lost_and_not_waited_for_long() -> None:
+def test_a_request_without_an_answer_is_lost_after_a_bound() -> None:
     with answering(lambda _: None) as port, closing(OpenLoop(port, [RIGHT], settle_s=0.2)) as loop:
         for _ in range(2):  # the second time over connections of its own
             assert counted(loop.offer(1000, 0.2)) == (0, 0, 0, 200)

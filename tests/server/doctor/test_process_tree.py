@@ -1,4 +1,4 @@
-"""A process's figures are those of all that it started, as the kernel tells them."""
+"""CPU time and memory are summed over a process and its descendants, as the kernel has them."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ def test_a_child_counts_with_its_parent() -> None:
     assert (tree.cpu_s(), tree.rss_bytes(), tree.pss_bytes()) == (0, 0, None)
 
 
-def test_what_a_kernel_does_not_tell_is_none(tmp_path: Path) -> None:
+def test_a_figure_that_the_kernel_does_not_have_is_none(tmp_path: Path) -> None:
     (tmp_path / "7").mkdir()
     (tmp_path / "7" / "status").write_text("Name:\tserver\nVmHWM:\t    900 kB\nVmRSS:\t    500 kB\n")
     (tmp_path / "7" / "stat").write_text("7 (a ) name) S 1 7 7 0 -1 0 0 0 0 0 300 200 0 0 20 0 1 0\n")

@@ -1,4 +1,4 @@
-"""What a process may use is what its affinity and its cgroup leave it."""
+"""The limits of a process are those of its affinity and of its cgroups, of either version."""
 
 import os
 from pathlib import Path
@@ -80,7 +80,7 @@ def test_a_memory_limit_is_read_from_either_version_of_cgroups(
         ({"memory/memory.usage_in_bytes": "500\n", "memory/memory.max_usage_in_bytes": "700\n"}, 500, 700),
     ],
 )
-def test_what_a_cgroup_accounts_for_is_read_from_either_version(
+def test_a_cgroups_memory_and_its_peak_are_read_from_either_version(
     tmp_path: Path, files: dict[str, str], used: int | None, peak: int | None
 ) -> None:
     cgroup_of(tmp_path)
@@ -98,9 +98,7 @@ def test_what_a_cgroup_accounts_for_is_read_from_either_version(
         ({"cpu/cpu.stat": "nr_periods 9\nnr_throttled 3\nthrottled_time 250000000\n"}, 0.25),
     ],
 )
-def test_how_long_a_cgroup_was_halted_is_read_from_either_version(
-    tmp_path: Path, files: dict[str, str], seconds: float
-) -> None:
+def test_throttling_is_read_from_either_version(tmp_path: Path, files: dict[str, str], seconds: float) -> None:
     cgroup_of(tmp_path)
     for name, text in files.items():
         (tmp_path / name).write_text(text)
@@ -136,9 +134,9 @@ CONTAINER = "0::/../libpod-1234\n"
         (CONTAINER, {"cpu.max": "50000 100000", "memory.max": "1000"}, 0.5, 1000),
         ("", {"cpu.max": "50000 100000", "memory.max": "1000"}, 0.5, 1000),
     ],
-    ids=["version 2", "a limit above it", "version 1", "a container's mount", "not told"],
+    ids=["version 2", "a limit above it", "version 1", "a container's mount", "no file"],
 )
-def test_the_least_limit_of_the_own_cgroup_and_those_above_it_holds(
+def test_the_lowest_limit_of_the_own_cgroup_and_those_above_it_holds(
     tmp_path: Path, own: str, files: dict[str, str], quota: float, memory_bytes: int
 ) -> None:
     (tmp_path / "own").write_text(own)
@@ -149,5 +147,5 @@ def test_the_least_limit_of_the_own_cgroup_and_those_above_it_holds(
     assert read_memory_bytes(tmp_path / "tree", tmp_path / "own") == memory_bytes
 
 
-def test_what_is_resident_is_less_than_all_there_is() -> None:
+def test_the_rss_is_less_than_all_memory() -> None:
     assert 10**6 < read_resident_bytes() < ALL_BYTES

@@ -1,4 +1,4 @@
-"""However little memory is left, something is taken on; however much, not without bound."""
+"""However little memory is left, some rows and one body are taken on; however much, rows are bounded."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""How many processes and threads there are follows from cores and memory, unless it was said."""
+"""Every size follows from cores and memory, unless it is asked for, and has its reason."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def test_there_is_a_worker_for_each_core_where_memory_allows_and_threads_for_the
     assert (plan.workers, plan.threads) == (workers, threads)
 
 
-def test_as_many_workers_as_were_asked_for_are_there() -> None:
+def test_workers_are_as_many_as_asked_for() -> None:
     plan = make_plan(Settings(workers=3), Cores(2, None), 256 * MB, 0)
     assert (plan.workers, plan.threads, plan.why_workers) == (3, 1, "asked for")
 
@@ -75,7 +75,7 @@ def test_without_memory_or_models_there_are_sizes_too() -> None:
     assert sizes.why["bodies_mb"] == "one body of --max-body-bytes, which is more than 1/4 of the memory left"
 
 
-def test_what_was_asked_for_is_its_own_reason() -> None:
+def test_a_size_that_is_asked_for_has_that_as_its_reason() -> None:
     chosen = sizes_of(Settings()).why
     asked = sizes_of(Settings(max_queue_rows=5, max_batch_rows=8)).why
     assert {name for name in chosen if chosen[name] != asked[name]} == {"max_queue_rows", "max_batch_rows"}
@@ -86,7 +86,7 @@ def test_without_coalescing_a_batch_is_one_row() -> None:
     assert sizes_of(Settings(coalescing="off")).why["max_batch_rows"] == "1, for --coalescing is off"
 
 
-def test_the_queue_is_as_long_as_memory_allows_unless_it_was_said(iris_workshop: Workshop) -> None:
+def test_the_queue_is_as_long_as_memory_allows_unless_asked_for(iris_workshop: Workshop) -> None:
     signature = iris_workshop.manifest().signature
     assert sizes_of(Settings(workers=1), memory_mb=100, models=1).queue_rows(signature) == 1717
     assert sizes_of(Settings(max_queue_rows=7)).queue_rows(signature) == 7
@@ -107,7 +107,7 @@ def test_of_each_model_the_newest_counts(workshop: Workshop) -> None:
     assert count_model_bytes(workshop.models_dir) == 10
 
 
-def test_what_cannot_be_seen_counts_nothing(tmp_path: Path) -> None:
+def test_a_missing_model_file_counts_nothing(tmp_path: Path) -> None:
     assert count_model_bytes(tmp_path / "nowhere") == 0
     (tmp_path / "iris" / "1").mkdir(parents=True)
     assert count_model_bytes(tmp_path) == 0

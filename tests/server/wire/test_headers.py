@@ -3,7 +3,7 @@
 import pytest
 
 from server.errors import InvalidHeaderError, MediaTypeError
-from server.wire.headers import Declared, read_headers
+from server.wire.headers import Declared, read_headers, select
 
 JSON = ["application/json", "Application/JSON", "application/json; charset=utf-8", 'application/json;charset="UTF-8"']
 CSV = [
@@ -92,3 +92,8 @@ def test_a_host_may_be_a_name_or_an_address_with_a_port(host: bytes) -> None:
 def test_a_host_that_is_none_is_refused(host: bytes) -> None:
     with pytest.raises(InvalidHeaderError, match=r"^Invalid host header$"):
         read_headers(((b"host", host),))
+
+
+def test_an_endpoint_sees_the_headers_that_are_read_and_no_other() -> None:
+    sent = [(b"host", b"x"), (b"x-request-id", b"1"), (b"content-type", b"text/csv"), (b"connection", b"close")]
+    assert select(sent) == [(b"host", b"x"), (b"content-type", b"text/csv")]

@@ -5,9 +5,9 @@ No request waits while the session is free. `submit` applies admission control a
 
     submit --OverloadedError--> queue --DeadlineError--> batch --SessionError--> answers
 
-The state is a queue of pendings, the number of queued rows, a flag for a flush due on the loop's next turn, and with a
-worker thread the batch that it runs and a timer for the earliest deadline. Without a worker no timer is needed, since
-the next flush comes at once. Batches are run by any callable that answers rows.
+The state is a queue of pendings, the number of queued rows, and a flag for a flush due on the loop's next turn. With a
+worker thread it is also the running batch and a timer for the earliest deadline. Without a worker the next flush comes
+at once, so no timer is needed. Any callable that answers rows can run the batches.
 """
 
 import asyncio

@@ -171,7 +171,7 @@ def _replay(manifest: Manifest, codec: Codec, session: Session) -> bool:
         raise RefusedError(f"its golden rows cannot be replayed: {error}") from error
     if found.alone.first_mismatch is not None:
         facts = {"flips": found.alone.flips, "max_difference": found.alone.max_difference}
-        logger.error("golden rows differ", extra={"facts": facts})
+        logger.error("golden rows", extra={"facts": facts})
         raise RefusedError(
             f"golden row {found.alone.first_mismatch} is not answered on this host as the estimator answered it"
         )

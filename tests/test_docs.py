@@ -18,6 +18,7 @@ from tests.support.server_process import ROOT, serving
 from tests.support.workshop import Workshop
 
 README = (ROOT / "README.md").read_text()
+PAGES = sorted(path for folder in (".", "docs", "data", "models") for path in (ROOT / folder).glob("*.md"))
 
 
 def recipes() -> dict[str, str]:
@@ -79,6 +80,12 @@ def test_the_readme_tells_which_pythons_are_tested() -> None:
     assert project["requires-python"] == f">={oldest}"
 
 
-def test_links_of_the_readme_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert target.startswith("https://") or (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_the_readme_links_to_every_other_page() -> None:
+    linked = {(ROOT / target).resolve() for target in re.findall(r"\]\(([^)]+\.md)\)", README)}
+    assert linked == set(PAGES) - {ROOT / "README.md"}

@@ -56,6 +56,18 @@ test *options:
     {{ python }} -m coverage combine --quiet
     {{ python }} -m coverage report
 
+# run the quick tests of training, server and convert, without coverage; OPTIONS are those of pytest
+[positional-arguments]
+test-quick *options:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    export OMP_NUM_THREADS=1
+    {{ python }} -m pytest -m "not slow" tests/convert "$@" & one=$!
+    failed=0
+    {{ python }} -m pytest -m "not slow" tests/training tests/server "$@" || failed=$?
+    wait $one || failed=$?
+    exit $failed
+
 # lint: ruff's rules and format, hadolint's for the Containerfile
 lint:
     .venv/bin/ruff check .

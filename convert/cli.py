@@ -14,10 +14,10 @@ from tqdm import tqdm
 from convert.errors import ConvertError
 from convert.publishing.candidate import Candidate, make_candidate
 from convert.publishing.gates import check_gates
-from convert.publishing.limits import NAMES, SECTION, Limits, read_limits
+from convert.publishing.limits import NAMES, SECTION, GateLimits, read_limits
 from convert.publishing.publish import Publication, check_name, newest_number, publish
-from convert.publishing.selection import contend, find_fastest
-from convert.publishing.tables import tell, tell_contenders, tell_gates
+from convert.publishing.selection import compare_runs, select_fastest
+from convert.publishing.tables import print_comparison, print_gates, print_proof
 from convert.report.report import make_report
 from server.contract.manifest import RunFacts
 from training.command import NumberRange, data_dir_option, models_dir_option, run_command, with_options
@@ -35,7 +35,7 @@ class ConvertOptions:
         name: The model's name; None to take the dataset's.
         allow_mismatch: How many rows may be answered differently.
         replace: Whether the version may take other features or labels than the served one.
-        tolerance: A limit of `Limits`, as those below; None to take the project's.
+        tolerance: A limit of `GateLimits`, as those below; None to take the project's.
         least_class_score: As above.
         largest_bytes: As above.
         largest_row_us: As above.
@@ -55,7 +55,7 @@ class ConvertOptions:
 
 
 def _limit_option(name: str, words: str) -> Any:
-    default = getattr(Limits(), name)
+    default = getattr(GateLimits(), name)
     return click.option(
         f"--{name.replace('_', '-')}",
         metavar="X",
@@ -133,16 +133,16 @@ def convert_runs(run_ids: Sequence[int], options: ConvertOptions) -> None:
     name = check_name(options.name or runs[0].dataset)
     limits = read_limits(Path("pyproject.toml"), {limit: getattr(options, limit) for limit in NAMES})
     candidate = _take(options, runs)
-    tell(candidate.climbed)
+    print_proof(candidate.result)
     newest = newest_number(options.models_dir, name)
     gates = check_gates(candidate, options.models_dir, name, limits, replace=options.replace)
     log.note_gates(candidate.run.id, [attrs.asdict(gate) for gate in gates])
-    tell_gates(gates)
+    print_gates(gates)
     if not candidate.passed:
         raise click.exceptions.Exit(NOT_PROVEN)
     if not all(gate.passed for gate in gates):
         raise click.exceptions.Exit(GATE_FAILED)
-    report = make_report(candidate.run, candidate.left, candidate.climbed, log.list())
+    report = make_report(candidate.run, candidate.artifacts, candidate.result, log.list())
     print(publish(options.models_dir, _publication(candidate, name, report), after=newest))
 
 
@@ -151,23 +151,23 @@ def _take(options: ConvertOptions, runs: Sequence[Run]) -> Candidate:
     if len(runs) == 1:
         with tqdm(runs, desc=f"proving {runs[0].model}", unit="run", leave=False, disable=None):
             return make_candidate(options.data_dir, runs[0], options.allow_mismatch)
-    contenders = contend(options.data_dir, runs, options.allow_mismatch)
-    fastest = find_fastest(contenders)
-    tell_contenders(contenders, fastest)
+    compared = compare_runs(options.data_dir, runs, options.allow_mismatch)
+    fastest = select_fastest(compared)
+    print_comparison(compared, fastest)
     if fastest is None:
         raise ConvertError("of the runs within one standard error of the best, none is proven equal to its estimator")
     return fastest
 
 
 def _publication(candidate: Candidate, name: str, report: bytes) -> Publication:
-    climbed = candidate.climbed
+    result = candidate.result
     return Publication(
         name=name,
         model_name=candidate.run.model,
-        compiled=climbed.compiled,
-        certificate=climbed.proof.certificate,
-        rungs=climbed.rungs,
-        golden=climbed.proof.golden,
+        compiled=result.compiled,
+        certificate=result.proof.certificate,
+        attempts=result.attempts,
+        golden=result.proof.golden,
         run=_facts(candidate.run),
         report=report,
     )

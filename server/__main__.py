@@ -25,6 +25,10 @@ def main(arguments: Sequence[str]) -> None:
         from server.doctor import cli  # noqa: PLC0415  a server loads nothing of it
 
         sys.exit(cli.main(arguments[1:]))
+    if arguments[:1] == ["load"]:
+        from server.bundle.cli import main as load_bundle  # noqa: PLC0415  as the doctor
+
+        sys.exit(load_bundle(arguments[1:]))
     configure()
     try:
         settings = read_settings(arguments, os.environ)

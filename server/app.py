@@ -26,7 +26,7 @@ from server.telemetry.worker_counts import Exchange
 from server.wire.connections import ConnectionLimits, Watch
 from server.wire.limits import WATCH
 from server.wire.offload import Offload
-from server.wire.replies import reply_to
+from server.wire.replies import refusal_reason, reply_to
 
 logger = logging.getLogger(__name__)
 
@@ -57,18 +57,20 @@ class Application:
             for model in catalog.models.values()
         ]
         self._exchange = exchange
-        self._metrics = Metrics(
-            {service.name: service.metrics for service in self._services}, exchange.read_others if exchange else tuple
-        )
         self._readiness = Readiness(catalog)
         _log_sizes(sizes, self._services)
         self._watch = Watch(ConnectionLimits(settings.max_body_bytes, sizes.bodies_bytes), self._every_second)
+        self._metrics = Metrics(
+            {service.name: service.metrics for service in self._services},
+            exchange.read_others if exchange else tuple,
+            self._watch.refusals,
+        )
         self._offload = Offload(self._watch)
         self._routes = RouteTable(make_endpoints(self._services), access_log=settings.access_log)
         coalescing = {service.name: service.about for service in self._services}
         litestar = Litestar(
             route_handlers=make_page_routes(catalog, coalescing, self._readiness, self._metrics.text),
-            exception_handlers={Exception: _answer_error},
+            exception_handlers={Exception: self._answer_error},
             on_startup=[self._watch.start],
             on_shutdown=[self._stop],
             openapi_config=None,
@@ -90,6 +92,13 @@ class Application:
             await respond(endpoint, cast(HTTPScope, scope), receive, send, self._offload)
         else:
             await self._litestar(scope, receive, send)
+
+    def _answer_error(self, _request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        """Answer and count what no model has been asked: an unknown route, a page that failed."""
+        reply = reply_to(error)
+        self._watch.refusals[reply.status, refusal_reason(error)] += 1
+        headers = {name.decode(): value.decode() for name, value in reply.headers}
+        return Response(reply.body, status_code=reply.status, media_type="application/json", headers=headers)
 
     def drain(self) -> None:
         """Tells probes that the process is about to stop."""
@@ -147,9 +156,3 @@ def _log_sizes(sizes: Sizes, services: list[Service]) -> None:
         "why": sizes.why,
     }
     logger.log(logging.INFO if sizes.left_bytes >= SCANTY_BYTES else logging.WARNING, "sized", extra={"facts": facts})
-
-
-def _answer_error(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    reply = reply_to(error)
-    headers = {name.decode(): value.decode() for name, value in reply.headers}
-    return Response(reply.body, status_code=reply.status, media_type="application/json", headers=headers)

@@ -1,7 +1,8 @@
-"""What can go wrong on the way, one class for each arrow; the entry points choose statuses and exit codes.
+"""Every error that Corolla raises on purpose, by the step that raises it; entry points choose statuses and exit codes.
 
     flags, variables --SettingsError--> Settings
     models/          --RefusedError---> one version --NoSoundVersionError--> Catalog
+    connection       --MalformedRequestError, HeadersTooLargeError, RequestTimeoutError--> request
     request bytes    --MediaTypeError, BodyTooLargeError, MalformedBodyError, InvalidRowError--> row
     query            --InvalidQueryError--> what to answer
     headers          --InvalidHeaderError--> deadline
@@ -31,6 +32,18 @@ class NoSoundVersionError(CorollaError):
 
 class BundleError(CorollaError):
     """A key, a signature or a bundle cannot be used; the text says what was expected, what came and where."""
+
+
+class MalformedRequestError(CorollaError):
+    """What came on a connection is not HTTP."""
+
+
+class HeadersTooLargeError(CorollaError):
+    """The request line and the headers are longer than a connection may send."""
+
+
+class RequestTimeoutError(CorollaError):
+    """The headers or the body of a request took too long to arrive."""
 
 
 class InvalidQueryError(CorollaError):

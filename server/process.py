@@ -164,6 +164,7 @@ def make_config(factory: Callable[[], Any], settings: Settings, workers: int) ->
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=GRACE_S,
     )
 

@@ -87,6 +87,9 @@ class Settings:
         "auto", _one_of("auto", "inline", "worker", "off"), "how requests run together: auto, inline, worker or off"
     )
     max_body_bytes: int = _setting(1_048_576, _whole_number(1, 2**30), "the longest request body that is read")
+    keep_alive_s: int = _setting(
+        120, _whole_number(1, 3600), "how long a connection is kept open between requests, in seconds"
+    )
     no_lane: bool = _setting(default=False, parse=_switch, about="answer every request through ASGI")
     access_log: bool = _setting(default=False, parse=_switch, about="log a line for each request")
 

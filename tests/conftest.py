@@ -9,6 +9,30 @@ import training.cli
 from tests.support.workshop import IRIS_CSV, Workshop
 from training.dataset import Dataset, read_dataset
 
+TESTS = Path(__file__).parent
+# What `just test-quick` leaves out of training, server and convert: children, processes and heavy proofs.
+SLOW = (
+    "convert/bundle",
+    "convert/compile/test_child.py",
+    "convert/converters",
+    "convert/parity/test_answers.py",
+    "convert/parity/test_bisection.py",
+    "convert/parity/test_proof.py",
+    "convert/publishing/test_candidate.py",
+    "convert/publishing/test_publish.py",
+    "convert/report",
+    "convert/test_cli.py",
+    "convert/test_cli_gates.py",
+    "convert/test_cli_several.py",
+    "convert/test_whole_way.py",
+    "server/coalescing/test_coalescer_model.py",
+    "server/doctor",
+    "server/telemetry/test_worker_counts.py",
+    "training/test_migration.py",
+    "training/test_named.py",
+    "training/test_train.py",
+)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--image", help="ask a server in a container of this image, where a test only asks")
@@ -18,6 +42,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leaves the tests of the image to `just image-test`, which has one."""
     return True if collection_path.name == "container" and not config.getoption("--image") else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if any(item.path.is_relative_to(TESTS / slow) for slow in SLOW):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

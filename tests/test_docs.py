@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from server.settings import Settings
+from tests.conftest import SLOW, TESTS
 from tests.support.locks import pythons_of_ci
 from tests.support.server_process import ROOT, serving
 from tests.support.workshop import Workshop
@@ -80,6 +81,10 @@ def test_the_readme_tells_which_pythons_are_tested() -> None:
     assert project["requires-python"] == f">={oldest}"
 
 
+def test_what_the_quick_tests_leave_out_is_there() -> None:
+    assert [place for place in SLOW if not (TESTS / place).exists()] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_of_a_page_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
@@ -89,3 +94,11 @@ def test_links_of_a_page_lead_somewhere(page: Path) -> None:
 def test_the_readme_links_to_every_other_page() -> None:
     linked = {(ROOT / target).resolve() for target in re.findall(r"\]\(([^)]+\.md)\)", README)}
     assert linked == set(PAGES) - {ROOT / "README.md"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_recipes_that_a_page_names_exist(page: Path) -> None:
+    code = re.findall(r"```sh\n(.*?)```|`([^`\n]+)`", page.read_text(), re.DOTALL)
+    lines = [line for block, span in code for line in (block or span).splitlines()]
+    named = {name for line in lines for name in re.findall(r"(?:^|&& |/)just ([a-z][a-z-]*)", line)}
+    assert named <= recipes().keys()

@@ -107,12 +107,12 @@ def _load(bundle: Path, trusted_keys: str, tag: str | None, models_dir: Path) ->
     An image is loaded into podman's store. Models are published as versions, all of them or none.
     """
     with open_bundle(bundle, _read_keys(trusted_keys)) as opened:
-        if opened.sums.has_image:
+        if opened.checksums.has_image:
             image = install_image(opened, tag)
             print(f"{image} is loaded", file=sys.stderr)
             return
         published = install_versions(opened, models_dir)
-        for version in opened.sums.versions:
+        for version in opened.checksums.versions:
             print(f"{version} {'is published' if version in published else 'was there already'}", file=sys.stderr)
 
 

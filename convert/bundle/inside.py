@@ -1,4 +1,4 @@
-"""An image's files -> what is installed in it, as JSON; run inside by its own Python, so it imports nothing of ours."""
+"""List what is installed in an image, as JSON; the image's own Python runs it, so it imports nothing of the project."""
 
 import importlib.metadata
 import json
@@ -9,10 +9,10 @@ from typing import Any
 
 
 def list_installed(root: Path) -> dict[str, Any]:
-    """Lists Python's packages, Python itself, the distribution's packages, and the models' manifests.
+    """Return Python's version and packages, the distribution's packages, and the models' manifests.
 
     Args:
-        root: Where the file system begins.
+        root: The root of the image's file system.
     """
     release = _fields((root / "etc/os-release").read_text(), "=")
     status = (root / "var/lib/dpkg/status").read_text()
@@ -31,10 +31,12 @@ def list_installed(root: Path) -> dict[str, Any]:
 
 
 def _describe(package: importlib.metadata.Distribution) -> dict[str, Any]:
-    told = package.metadata
-    classes = [text.rpartition(" :: ")[2] for text in told.get_all("Classifier", []) if text.startswith("License :: ")]
-    # Newer packages give an expression; of older ones some have a name here, and some a whole text.
-    names = [*told.get_all("License-Expression", []), *told.get_all("License", [])]
+    metadata = package.metadata
+    classes = [
+        text.rpartition(" :: ")[2] for text in metadata.get_all("Classifier", []) if text.startswith("License :: ")
+    ]
+    # Newer packages have an expression. The License field of older ones holds a name, or a whole text.
+    names = [*metadata.get_all("License-Expression", []), *metadata.get_all("License", [])]
     licences = [name for name in names if "\n" not in name][:1] or classes
     return {"name": package.name, "version": package.version, "licences": licences}
 

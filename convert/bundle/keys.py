@@ -1,6 +1,6 @@
-"""A file with a private key -> signatures (Ed25519), and a new pair of keys; the only importer of cryptography.
+"""Ed25519 keys: make a pair, read a private key, sign; the only importer of cryptography.
 
-Where bundles are only loaded, neither is needed: `server.models.trust` verifies.
+Verifying needs neither this file nor cryptography: `server.models.trust` does it.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ from server.models.trust import TrustedKeys
 
 @attrs.frozen
 class SigningKey:
-    """Signs, and knows its public half.
+    """A private key that signs.
 
     Attributes:
         private: The private key.
@@ -32,22 +32,22 @@ class SigningKey:
 
     @property
     def trusted(self) -> TrustedKeys:
-        """Those who trust this key, and no other."""
+        """The public key, as the only trusted one."""
         return TrustedKeys((self.private.public_key().public_bytes_raw(),))
 
     def sign(self, content: bytes) -> bytes:
-        """Gives the signature over the content: 64 bytes, the same ones each time (RFC 8032)."""
+        """Return the signature of the content: 64 bytes, the same each time (RFC 8032)."""
         return self.private.sign(content)
 
 
 def make_keys(path: Path) -> Path:
-    """Writes a new private key, which its owner alone may read, and its public key beside it.
+    """Write a new private key, readable by its owner alone, and its public key beside it.
 
     Returns:
-        The public key's file.
+        The path of the public key.
 
     Raises:
-        FileExistsError: If one of them is there already; a key is never overwritten.
+        FileExistsError: If one of the files exists; a key is never overwritten.
     """
     private = Ed25519PrivateKey.generate()
     public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -60,10 +60,10 @@ def make_keys(path: Path) -> Path:
 
 
 def read_signing_key(path: Path) -> SigningKey:
-    """Reads a private key as `make_keys`, and ``openssl genpkey -algorithm ed25519``, write it.
+    """Read a private key as `make_keys`, or ``openssl genpkey -algorithm ed25519``, writes it.
 
     Raises:
-        BundleError: If it cannot be read, asks for a password, or is another kind of key.
+        BundleError: If it cannot be read, has a password, or is another kind of key.
     """
     try:
         private = load_pem_private_key(path.read_bytes(), password=None)

@@ -1,4 +1,4 @@
-"""Files and a signing key -> a bundle: sums, their signature, the files, in one tar file; whole or not at all."""
+"""Write a bundle: checksums, their signature and the files in one tar file, whole or not at all."""
 
 import hashlib
 import os
@@ -8,28 +8,28 @@ from typing import BinaryIO
 
 from convert.bundle.keys import SigningKey
 from server.bundle.archive import CHUNK_BYTES, END, Member
-from server.bundle.checksums import SUMS_FILE, SUMS_SIGNED_FILE, Sums
+from server.bundle.checksums import CHECKSUMS_FILE, CHECKSUMS_SIGNATURE_FILE, Checksums
 from server.disk import sync_folder
 from server.errors import BundleError
 
 
 def write_bundle(path: Path, files: Mapping[str, Path], key: SigningKey) -> None:
-    """Writes a bundle, whose bytes depend on the files and the key alone; one of this path is replaced.
+    """Write a bundle whose bytes depend on the files and the key alone; an older one is replaced.
 
     Args:
-        path: Where.
-        files: The file of each member, by the member's name, in their order.
-        key: Who signs it.
+        path: The bundle's path.
+        files: The file of each member, by the member's name, in the bundle's order.
+        key: The key that signs it.
 
     Raises:
-        BundleError: If the files are not those of a bundle, or are changed meanwhile.
+        BundleError: If the files are not those of a bundle, or change meanwhile.
     """
     members = [_describe(name, file) for name, file in files.items()]
-    sums = Sums({name: _hash(file) for name, file in files.items()})
+    checksums = Checksums({name: _hash(file) for name, file in files.items()})
     staged = path.with_name(f".{path.name}.part")
     try:
         with staged.open("wb") as archive:
-            _write_all(archive, sums, key, zip(members, files.values(), strict=True))
+            _write_all(archive, checksums, key, zip(members, files.values(), strict=True))
             archive.flush()
             os.fsync(archive.fileno())
         staged.rename(path)
@@ -47,13 +47,13 @@ def _describe(name: str, file: Path) -> Member:
     return member
 
 
-def _write_all(archive: BinaryIO, sums: Sums, key: SigningKey, files: Iterable[tuple[Member, Path]]) -> None:
-    content = sums.to_bytes()
-    for name, small in ((SUMS_FILE, content), (SUMS_SIGNED_FILE, key.sign(content))):
+def _write_all(archive: BinaryIO, checksums: Checksums, key: SigningKey, files: Iterable[tuple[Member, Path]]) -> None:
+    content = checksums.to_bytes()
+    for name, small in ((CHECKSUMS_FILE, content), (CHECKSUMS_SIGNATURE_FILE, key.sign(content))):
         member = Member(name, len(small))
         archive.write(member.to_header() + small + member.padding)
     for member, file in files:
-        _write_file(archive, member, file, sums.digests[member.name])
+        _write_file(archive, member, file, checksums.digests[member.name])
     archive.write(END)
 
 

@@ -1,4 +1,4 @@
-"""Images of this machine <-> docker archives, by podman; what it says in its errors, it says to the person itself."""
+"""Save, load and run images by podman, whose error messages go straight to the terminal."""
 
 import os
 import re
@@ -10,24 +10,23 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 from server.bundle.checksums import IMAGE_FILE
-from server.bundle.install import pass_over
-from server.bundle.opening import Bundle
+from server.bundle.opening import Bundle, read_to_end
 from server.errors import BundleError
 
 _LOADED = re.compile(r"^Loaded image(?:\(s\))?: (\S+)$", re.MULTILINE)
 
 
 def save_image(image: str, path: Path) -> None:
-    """Writes an image to a file. The format keeps a health check, which that of OCI has no place for.
+    """Write an image to a file, as a docker archive: it keeps the health check, which an OCI archive cannot.
 
     Raises:
-        BundleError: If podman cannot.
+        BundleError: If podman fails.
     """
     _podman("save", "--quiet", "--format", "docker-archive", "--output", str(path), image)
 
 
 def load_image(content: Iterator[bytes]) -> str:
-    """Loads an archive as it is read; if reading it ends with an error, podman never sees its end, and loads nothing.
+    """Load an archive while it is read; if reading it fails, podman never sees its end and loads nothing.
 
     Args:
         content: The archive in chunks.
@@ -36,55 +35,55 @@ def load_image(content: Iterator[bytes]) -> str:
         The image's name.
 
     Raises:
-        BundleError: If podman cannot, and whatever ``content`` raises.
+        BundleError: If podman fails, and whatever ``content`` raises.
     """
-    place = os.environ.get("TMPDIR", "/var/tmp")  # noqa: S108  podman's own choice; what it leaves there is removed
-    with TemporaryDirectory(prefix="corolla-", dir=place) as folder:
+    parent = os.environ.get("TMPDIR", "/var/tmp")  # noqa: S108  podman's own default; what it leaves there is removed
+    with TemporaryDirectory(prefix="corolla-", dir=parent) as folder:
         loading = subprocess.Popen(
             ["podman", "load"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": folder}
         )
         with loading:
             assert loading.stdin is not None  # noqa: S101  a pipe, as asked
             try:
-                _feed(loading.stdin, content)
-                told = loading.communicate()[0].decode()
+                _write_chunks(loading.stdin, content)
+                output = loading.communicate()[0].decode()
             except BaseException:
                 loading.kill()
                 with suppress(BrokenPipeError):
                     loading.stdin.close()
                 raise
-    if loading.returncode != 0 or not (match := _LOADED.search(told)):
+    if loading.returncode != 0 or not (match := _LOADED.search(output)):
         raise BundleError(f"podman load ended with {loading.returncode}, and loaded nothing")
     return match[1]
 
 
 def tag_image(image: str, tag: str) -> None:
-    """Gives an image one more name.
+    """Give an image one more name.
 
     Raises:
-        BundleError: If podman cannot.
+        BundleError: If podman fails.
     """
     _podman("tag", image, tag)
 
 
 def run_in_image(image: str, script: Path) -> str:
-    """Runs a script with the image's own Python, as root and without a network, and gives what it prints.
+    """Run a script with the image's own Python, as root and without a network, and return what it prints.
 
     Raises:
-        BundleError: If podman cannot.
+        BundleError: If podman fails.
     """
     flags = ("--rm", "--interactive", "--pull=never", "--network=none", "--read-only", "--no-healthcheck", "--user=0")
     return _podman("run", *flags, "--entrypoint=/opt/corolla/bin/python3", image, "-", "/", stdin=script)
 
 
-def _feed(stdin: IO[bytes], content: Iterator[bytes]) -> None:
+def _write_chunks(stdin: IO[bytes], content: Iterator[bytes]) -> None:
     held = b""
     try:
         for chunk in content:
             stdin.write(held)
             held = chunk
         stdin.write(held)
-    except BrokenPipeError:  # its exit code says why
+    except BrokenPipeError:  # podman's exit code says why
         return
 
 
@@ -97,20 +96,20 @@ def _podman(*arguments: str, stdin: Path = Path(os.devnull)) -> str:
 
 
 def install_image(bundle: Bundle, tag: str | None) -> str:
-    """Loads the image of a bundle, and gives it one more name where one is asked for.
+    """Load the image of a bundle, and give it one more name if one is asked for.
 
     Returns:
-        Its name.
+        The name that was asked for, or the one in the archive.
 
     Raises:
-        BundleError: If podman cannot, or the bundle was changed since it was verified.
+        BundleError: If podman fails, or the bundle was changed since it was verified.
     """
     image = ""
     for name, content in bundle.members():
         if name == IMAGE_FILE:
             image = load_image(content)
         else:
-            pass_over(content)
+            read_to_end(content)
     if tag:
         tag_image(image, tag)
     return tag or image

@@ -1,4 +1,4 @@
-"""What is in a bundle -> its bill of materials, CycloneDX 1.6 in JSON; the only importer of cyclonedx."""
+"""Bill of materials (SBOM) of an image or of models, CycloneDX 1.6 in JSON; the only importer of cyclonedx."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,17 +20,17 @@ _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
 
 def describe_versions(manifests: Iterable[Manifest]) -> bytes:
-    """Describes versions: each a model, with its hash, its dataset's, and what it was made with."""
+    """Return the SBOM of versions: each a model with its hash, its dataset's hash, and the tools that made it."""
     return _to_json(Component(type=ComponentType.DATA, name="corolla-models"), map(_model, manifests))
 
 
 def describe_image(image: str, installed: Mapping[str, Any], lock: str) -> bytes:
-    """Describes an image.
+    """Return the SBOM of an image.
 
     Args:
-        image: Its name.
-        installed: What is in it, as `convert.bundle.inside` lists it.
-        lock: The text of the lock file that its packages were installed from, which has the hashes.
+        image: The image's name.
+        installed: Its content, as `convert.bundle.inside` lists it.
+        lock: The text of the lock file that its packages were installed from, which has their hashes.
     """
     locked = {(name, version): _HASH.findall(hashes) for name, version, hashes in _LOCKED.findall(lock)}
     components = [
@@ -86,7 +86,7 @@ def _package(kind: ComponentType, purl: PackageURL) -> Component:
 
 
 def _licences(texts: Sequence[str]) -> list[License]:
-    """Gives licences by their SPDX names where they have one; an expression stands alone, as the schema asks."""
+    """Return licences, by their SPDX names if they have one; an expression stands alone, as the schema requires."""
     factory = LicenseFactory()
     if len(texts) == 1:
         return [factory.make_from_string(texts[0])]

@@ -1,4 +1,4 @@
-"""Image or models -> a bundle with its bill of materials."""
+"""Pack an image or models, with their bill of materials, into a bundle."""
 
 import json
 from pathlib import Path
@@ -14,16 +14,16 @@ from server.bundle.checksums import IMAGE_FILE, SBOM_FILE, VersionKey, member_na
 from server.models.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, SIGNED_FILE, read_package
 
 LOCK = Path(__file__).parents[2] / "server" / "requirements.lock"
-"""What the Containerfile installs."""
+"""The lock file from which the Containerfile installs."""
 
 
 def ship_image(path: Path, image: str, key: SigningKey) -> None:
-    """Packs an image.
+    """Pack an image.
 
     Raises:
-        BundleError: If podman cannot save it, or run it to see what is in it.
+        BundleError: If podman cannot save it, or run it to list its content.
     """
-    # Beside the bundle, where there must be room for it anyway.
+    # The staging folder is beside the bundle, where there must be room for it anyway.
     with TemporaryDirectory(prefix=".bundle-", dir=path.parent) as folder:
         sbom, archive = Path(folder) / SBOM_FILE, Path(folder) / IMAGE_FILE
         sbom.write_bytes(list_materials(image))
@@ -32,13 +32,13 @@ def ship_image(path: Path, image: str, key: SigningKey) -> None:
 
 
 def ship_models(path: Path, models_dir: Path, key: SigningKey) -> list[VersionKey]:
-    """Signs the newest version of every model, and packs them.
+    """Sign the newest version of every model, and pack them.
 
     Returns:
-        What is in the bundle.
+        The versions in the bundle.
 
     Raises:
-        BundleError: If there is nothing to pack, or what is there has another signature.
+        BundleError: If there is nothing to pack, or a version has another key's signature.
         RefusedError: If the server would not serve one of them.
     """
     versions = sorted(sign_newest(models_dir, key))
@@ -59,10 +59,10 @@ def ship_models(path: Path, models_dir: Path, key: SigningKey) -> list[VersionKe
 
 
 def list_materials(image: str) -> bytes:
-    """Gives an image's bill of materials.
+    """Return an image's bill of materials.
 
     Raises:
-        BundleError: If podman cannot run it.
+        BundleError: If podman cannot run the image.
     """
     installed = json.loads(run_in_image(image, Path(inside.__file__)))
     return describe_image(image, installed, LOCK.read_text())

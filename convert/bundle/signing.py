@@ -1,4 +1,4 @@
-"""A published version -> the same with manifest.sig; the manifest has the hashes of all other files."""
+"""Sign published versions: manifest.sig is the signature of the manifest, which has the hashes of all other files."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ from server.models.repository import MANIFEST_FILE, SIGNED_FILE, list_versions
 
 
 def sign_newest(models_dir: Path, key: SigningKey) -> dict[VersionKey, bool]:
-    """Signs the newest version of every model.
+    """Sign the newest version of every model.
 
     Returns:
-        For each of them, whether it was signed now; False where this key had signed it before.
+        For each version, True if it was signed now, False if this key had signed it before.
 
     Raises:
-        BundleError: If there is none, or one has a signature that is not this key's.
+        BundleError: If there is no version, or one has another key's signature.
         RefusedError: If the server would not serve one of them.
     """
     newest = [VersionKey(name, numbers[0]) for name, numbers in list_versions(models_dir).items()]
@@ -27,27 +27,27 @@ def sign_newest(models_dir: Path, key: SigningKey) -> dict[VersionKey, bool]:
 
 
 def sign_version(models_dir: Path, version: VersionKey, key: SigningKey) -> bool:
-    """Signs a version that the server would serve; its signature appears whole or not at all.
+    """Sign a version that the server would serve; the signature appears whole or not at all.
 
     Returns:
-        Whether it was signed now; False where this key had signed it before.
+        True if it was signed now, False if this key had signed it before.
 
     Raises:
         RefusedError: If the server would not serve it.
-        BundleError: If it has a signature that is not this key's.
+        BundleError: If it has another key's signature.
     """
     with locked(models_dir / version.name):
         folder = models_dir / str(version)
         load_model(folder, version.name, version.number, threads=1)
         manifest = (folder / MANIFEST_FILE).read_bytes()
-        place = folder / SIGNED_FILE
-        if place.exists():
-            if key.trusted.have_signed(manifest, place.read_bytes()):
+        signature = folder / SIGNED_FILE
+        if signature.exists():
+            if key.trusted.have_signed(manifest, signature.read_bytes()):
                 return False
-            raise BundleError(f"{place} is not by this key: one signature is not put in place of another")
+            raise BundleError(f"{signature} is not by this key: one signature is not put in place of another")
         staged = folder / STAGING
         staged.unlink(missing_ok=True)
         write_file(staged, key.sign(manifest))
-        staged.rename(place)
+        staged.rename(signature)
         sync_folder(folder)
     return True

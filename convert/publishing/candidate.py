@@ -1,4 +1,4 @@
-"""A finished run -> a candidate for publication: compiled, compared, and timed."""
+"""Candidate: a finished run whose estimator was compiled, compared to the compiled model, and timed."""
 
 import functools
 import math
@@ -8,11 +8,12 @@ from typing import Literal
 import attrs
 
 from convert.compile.child import ChildCompiler
+from convert.compile.export import Compiled
 from convert.compile.features import describe_features
 from convert.parity.answers import to_rows
 from convert.parity.probes import make_probes
-from convert.parity.proof import prove
-from convert.publishing.precision import Climb, climb
+from convert.parity.proof import Proof, prove
+from convert.publishing.precision import SearchResult, search_precision
 from server.coalescing.cost import measure
 from server.errors import SessionError
 from server.models.session import Session
@@ -22,36 +23,36 @@ from training.runlog import SCORES, Run, RunLog
 
 @attrs.frozen(eq=False)
 class Candidate:
-    """What could be published.
+    """A run that could be published.
 
     Attributes:
-        run: The run that it comes from.
-        left: What that left.
-        climbed: Its compiled model and the proof, passed or not.
-        row_us: How long a batch of one row takes, in microseconds, on this host.
+        run: The run.
+        artifacts: Its estimator and its tables.
+        result: Its compiled model, the session of it, and the proof, passed or failed.
+        row_us: How long a batch of one row takes on this host, in microseconds.
     """
 
     run: Run
-    left: Artifacts
-    climbed: Climb
+    artifacts: Artifacts
+    result: SearchResult
     row_us: float
 
     @property
     def metric(self) -> Literal["accuracy", "r2"]:
-        """What its scores are."""
+        """The metric of the run's scores."""
         return SCORES[self.run.task]
 
     @property
     def passed(self) -> bool:
-        """Whether it is proven equal to its estimator, or as equal as was asked for."""
-        return self.climbed.proof.certificate.passed
+        """True if the compiled model is proven equal, or has no more mismatches than were allowed."""
+        return self.result.proof.certificate.passed
 
 
 def make_candidate(data_dir: Path, run: Run, allowed_mismatches: int) -> Candidate:
-    """Compiles a run's estimator by the cheapest precision that is proven, and times it.
+    """Compile a run's estimator at the cheapest precision that is proven equal, and time it.
 
     Args:
-        data_dir: Where the log and the runs are.
+        data_dir: The folder of the run log and the runs.
         run: A finished run.
         allowed_mismatches: How many rows may differ.
 
@@ -60,26 +61,26 @@ def make_candidate(data_dir: Path, run: Run, allowed_mismatches: int) -> Candida
         TrainingError: If its files are not sound.
     """
     with ChildCompiler(data_dir, run.id) as compiler:
-        left = load_artifacts(RunLog(data_dir).folder(run.id), run)
-        features = describe_features(left.dataset)
-        probes = make_probes(left.estimator, left.dataset.features, features)
-        climbed = climb(
-            functools.partial(compiler.compile, features),
-            lambda compiled: prove(left.estimator, compiled, probes),
-            allowed_mismatches,
-        )
-    return Candidate(run, left, climbed, measure_row(climbed, left))
+        artifacts = load_artifacts(RunLog(data_dir).folder(run.id), run)
+        features = describe_features(artifacts.dataset)
+        probes = make_probes(artifacts.estimator, artifacts.dataset.features, features)
+
+        def prove_model(compiled: Compiled) -> tuple[Session, Proof]:
+            session = Session(compiled.model, compiled.signature)
+            return session, prove(artifacts.estimator, compiled, probes, make_session=lambda *_: session)
+
+        result = search_precision(functools.partial(compiler.compile, features), prove_model, allowed_mismatches)
+    return Candidate(run, artifacts, result, measure_row(result.session, artifacts))
 
 
-def measure_row(climbed: Climb, left: Artifacts) -> float:
-    """Gives how long one row takes, in microseconds; for ever, where what is not proven does not answer it.
+def measure_row(session: Session, artifacts: Artifacts) -> float:
+    """Return how long the table's first row takes, in microseconds; infinity if the model cannot answer it.
 
     Args:
-        climbed: The compiled model.
-        left: What its run left, of which the first row is asked.
+        session: The compiled model.
+        artifacts: The run's artifacts, which hold the table.
     """
-    session = Session(climbed.compiled.model, climbed.compiled.signature)
-    row = to_rows(left.dataset.features.iloc[:1])
+    row = to_rows(artifacts.dataset.features.iloc[:1])
     try:
         return measure(lambda rows: session.run(row * rows)).of(1) * 1e6
     except SessionError:

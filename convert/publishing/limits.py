@@ -1,4 +1,4 @@
-"""Flags and ``[tool.corolla]`` of pyproject.toml -> Limits: what a model must keep to if it is to be published."""
+"""GateLimits: what a model must keep to before it is published, from flags and ``[tool.corolla]`` of pyproject.toml."""
 
 import tomllib
 from collections.abc import Mapping
@@ -12,15 +12,14 @@ SECTION = "[tool.corolla]"
 
 
 @attrs.frozen
-class Limits:
-    """What a model must keep to; None is no limit.
+class GateLimits:
+    """The limits of the gates; None sets no limit.
 
     Attributes:
-        tolerance: By how much its score on the held-out rows may be lower than that of the version now served.
-        least_class_score: The least share of a class's held-out rows that it must answer right (0 to 1); of a
-            regressor, the least R².
-        largest_bytes: The largest compiled model.
-        largest_row_us: How long a batch of one row may take, in microseconds, on this host.
+        tolerance: By how much the score on the held-out rows may be lower than the served version's.
+        least_class_score: The smallest recall of a class on the held-out rows (0 to 1); for a regressor, of R².
+        largest_bytes: The largest compiled model, in bytes.
+        largest_row_us: How long a batch of one row may take on this host, in microseconds.
     """
 
     tolerance: float = 0.01
@@ -29,18 +28,18 @@ class Limits:
     largest_row_us: float | None = None
 
 
-NAMES = tuple(field.name for field in attrs.fields(Limits))
+NAMES = tuple(field.name for field in attrs.fields(GateLimits))
 
 
-def read_limits(project: Path, flags: Mapping[str, float | None]) -> Limits:
-    """Reads the limits of a project; a flag goes before what the file says.
+def read_limits(project: Path, flags: Mapping[str, float | None]) -> GateLimits:
+    """Read the limits of a project; a flag overrides the file.
 
     Args:
-        project: The pyproject.toml, which need not be there.
-        flags: What the command was given, by the limits' names.
+        project: The path of pyproject.toml, which may be missing.
+        flags: The values of the command's flags, by the limits' names; None for one that was not given.
 
     Raises:
-        ConvertError: If the file cannot be read, or has a limit that is none.
+        ConvertError: If the file cannot be read, or a limit in it is unknown or not a number from 0.
     """
     try:
         content = project.read_text(encoding="utf-8") if project.is_file() else ""
@@ -56,4 +55,4 @@ def read_limits(project: Path, flags: Mapping[str, float | None]) -> Limits:
         if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
             raise ConvertError(f"{project}: {SECTION} {name}: expected a number from 0, got {value!r}")
     given = {name: value for name, value in flags.items() if value is not None}
-    return Limits(**(section | given))
+    return GateLimits(**(section | given))

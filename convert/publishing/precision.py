@@ -1,4 +1,4 @@
-"""Precisions, the cheapest first -> the first compiled model that is proven, and why those before it were not."""
+"""Precision search: try the cheapest input type first, and take the first whose compiled model is proven equal."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,15 +8,16 @@ from convert.compile.export import PRECISIONS, Compiled, Precision
 from convert.errors import ConvertError
 from convert.parity.proof import Proof
 from server.errors import CorollaError
+from server.models.session import Session
 
 
 @attrs.frozen
-class Rung:
+class Attempt:
     """One precision that was tried.
 
     Attributes:
-        precision: As what the model took its numbers.
-        fault: Why it was not taken; None where it was.
+        precision: The type of the model's numeric inputs.
+        fault: Why it was not taken; None if it was.
     """
 
     precision: Precision
@@ -24,62 +25,69 @@ class Rung:
 
 
 @attrs.frozen(eq=False)
-class Climb:
-    """What came of trying.
+class SearchResult:
+    """The outcome of a search.
 
     Attributes:
-        compiled: The model that was taken; where none passed, the one that came closest.
-        proof: Its proof, which passed or did not.
-        rungs: All that was tried, in order.
+        compiled: The model that was taken; if none passed, the one with the fewest mismatches.
+        session: Its session, made once and shared by all that run the model afterwards.
+        proof: Its proof, passed or failed.
+        attempts: All precisions that were tried, in order.
     """
 
     compiled: Compiled
+    session: Session
     proof: Proof
-    rungs: tuple[Rung, ...]
+    attempts: tuple[Attempt, ...]
 
 
-def climb(
+def search_precision(
     compile_model: Callable[[Precision], Compiled],
-    prove_model: Callable[[Compiled], Proof],
+    prove_model: Callable[[Compiled], tuple[Session, Proof]],
     allowed_mismatches: int,
     precisions: Sequence[Precision] = PRECISIONS,
-) -> Climb:
-    """Tries one precision after another until one passes.
+) -> SearchResult:
+    """Try one precision after another until one passes.
 
     Args:
-        compile_model: Compiles with a precision.
-        prove_model: Compares what was compiled to the estimator.
-        allowed_mismatches: How many mismatches are accepted, where no precision has none.
-        precisions: What to try.
+        compile_model: Compiles the estimator at a precision.
+        prove_model: Makes a session of the compiled model and compares it to the estimator.
+        allowed_mismatches: How many mismatches are accepted if no precision has none.
+        precisions: The precisions to try, the cheapest first.
 
     Raises:
-        ConvertError: If nothing could be compiled or compared at all.
+        ConvertError: If no precision can be compiled and compared.
     """
-    rungs: list[Rung] = []
-    tried: list[tuple[Compiled, Proof, int]] = []
+    attempts: list[Attempt] = []
+    failed: list[tuple[SearchResult, int]] = []
     for precision in precisions:
         try:
             compiled = compile_model(precision)
-            proof = prove_model(compiled)
+            session, proof = prove_model(compiled)
         except CorollaError as error:
-            rungs.append(Rung(precision, str(error)))
+            attempts.append(Attempt(precision, str(error)))
             continue
         if proof.certificate.passed:
-            return Climb(compiled, proof, (*rungs, Rung(precision, None)))
-        rungs.append(Rung(precision, _fault(proof)))
-        tried.append((compiled, proof, len(rungs) - 1))
-    if not tried:
-        raise ConvertError("; ".join(f"{rung.precision}: {rung.fault}" for rung in rungs))
-    compiled, proof, place = min(tried, key=lambda one: one[1].certificate.parity.mismatches)
-    parity = proof.certificate.parity
-    if allowed_mismatches and parity.mismatches <= allowed_mismatches:
-        accepted = attrs.evolve(parity, allowed_mismatches=allowed_mismatches)
-        proof = attrs.evolve(proof, certificate=attrs.evolve(proof.certificate, parity=accepted))
-        rungs[place] = Rung(rungs[place].precision, None)
-    return Climb(compiled, proof, tuple(rungs))
+            return SearchResult(compiled, session, proof, (*attempts, Attempt(precision, None)))
+        attempts.append(Attempt(precision, _describe_fault(proof)))
+        failed.append((SearchResult(compiled, session, proof, ()), len(attempts) - 1))
+    if not failed:
+        raise ConvertError("; ".join(f"{attempt.precision}: {attempt.fault}" for attempt in attempts))
+    closest, index = min(failed, key=lambda one: one[0].proof.certificate.parity.mismatches)
+    if allowed_mismatches and closest.proof.certificate.parity.mismatches <= allowed_mismatches:
+        closest = _accept(closest, allowed_mismatches)
+        attempts[index] = Attempt(attempts[index].precision, None)
+    return attrs.evolve(closest, attempts=tuple(attempts))
 
 
-def _fault(proof: Proof) -> str:
+def _accept(result: SearchResult, allowed_mismatches: int) -> SearchResult:
+    """Record in the certificate how many mismatches are accepted."""
+    certificate = result.proof.certificate
+    accepted = attrs.evolve(certificate, parity=attrs.evolve(certificate.parity, allowed_mismatches=allowed_mismatches))
+    return attrs.evolve(result, proof=attrs.evolve(result.proof, certificate=accepted))
+
+
+def _describe_fault(proof: Proof) -> str:
     parity = proof.certificate.parity
     return (
         f"{parity.mismatches} of {parity.rows} rows differ, {parity.label_mismatches} of them in the label; "

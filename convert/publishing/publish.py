@@ -1,8 +1,7 @@
-"""Compiled model + passing certificate -> models/<name>/<version>/, whole or not at all.
+"""Publish a compiled model that is proven equal as models/<name>/<version>/, whole or not at all.
 
-The files are staged beside their place, each flushed to the disk, and then moved there by one rename. A lock on the
-model's folder is held meanwhile: two publishers never take the same number, and what a killed one left staged is
-nobody's and is removed.
+The files are staged in the model's folder, flushed to the disk, and moved into place by one rename. A lock on the
+folder is held meanwhile, so that two publishers never take the same number. What a killed publisher staged is removed.
 """
 
 import hashlib
@@ -18,7 +17,7 @@ import msgspec
 from convert.compile.export import Compiled
 from convert.errors import ConvertError
 from convert.parity.proof import Certificate
-from convert.publishing.precision import Rung
+from convert.publishing.precision import Attempt
 from server.contract.manifest import FORMAT, GoldenRow, Manifest, RunFacts
 from server.contract.names import name_fault
 from server.disk import STAGING, locked, sync_folder, write_file
@@ -31,34 +30,34 @@ CERTIFICATE_FILE = "certificate.json"
 
 @attrs.frozen
 class Publication:
-    """All that a version is made of.
+    """The content of a version.
 
     Attributes:
         name: The model's name in the repository and in routes.
-        model_name: The name of the estimator's training.
+        model_name: The name of the run, which clients see in answers.
         compiled: The compiled model.
-        certificate: Its parity proof.
-        rungs: The precisions that were tried, and why one was not taken.
-        golden: The rows that a host replays.
-        run: The run it comes from.
-        report: Its page for people, as HTML; None leaves it out.
+        certificate: The record of its parity proof.
+        attempts: The precisions that were tried, with the faults of those that were not taken.
+        golden: The rows that each host replays before it serves.
+        run: The facts of the run that it comes from.
+        report: The report as HTML; None leaves it out.
     """
 
     name: str
     model_name: str
     compiled: Compiled
     certificate: Certificate
-    rungs: tuple[Rung, ...]
+    attempts: tuple[Attempt, ...]
     golden: tuple[GoldenRow, ...]
     run: RunFacts
     report: bytes | None = None
 
 
 def check_name(name: str) -> str:
-    """Gives the name back where it can be a model's.
+    """Return the name if it can be a model's.
 
     Raises:
-        ConvertError: If it cannot.
+        ConvertError: If it is reserved or does not match the pattern of names.
     """
     if fault := name_fault(name):
         raise ConvertError(f"{fault}; --name chooses another")
@@ -66,25 +65,25 @@ def check_name(name: str) -> str:
 
 
 def newest_number(models_dir: Path, name: str) -> int:
-    """Gives the number of a model's newest version, sound or not; 0 where it has none."""
+    """Return the number of a model's newest version, sound or not; 0 if it has none."""
     return max(list_versions(models_dir).get(name, []), default=0)
 
 
 def publish(models_dir: Path, publication: Publication, after: int | None = None) -> Path:
-    """Publishes the next version of a model.
+    """Publish the next version of a model.
 
     Args:
         models_dir: The model repository.
-        publication: What the version is made of.
-        after: The newest number when it was held against what was served; None holds it against nothing.
+        publication: The content of the version.
+        after: The newest number when the gates were checked; None skips the check that it still is.
 
     Returns:
         The version's folder.
 
     Raises:
-        ConvertError: If the certificate does not pass or is another model's, the name cannot be a model's, or another
-            version has been published since.
-        RefusedError: If the server would not serve it.
+        ConvertError: If the certificate failed or belongs to another model, the name cannot be a model's, or another
+            version was published since.
+        RefusedError: If the server would not serve the version.
     """
     if not (publication.certificate.passed and publication.golden):
         raise ConvertError("a model whose parity is not proven is not published")
@@ -99,19 +98,19 @@ def publish(models_dir: Path, publication: Publication, after: int | None = None
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir()
         number = newest + 1
-        for file, content in _files(publication, number).items():
+        for file, content in _make_files(publication, number).items():
             write_file(staging / file, content)
         sync_folder(staging)
         load_model(staging, publication.name, number, threads=1)
-        # Fails where the place holds anything: a version is never overwritten.
+        # This fails if anything is there: a version is never overwritten.
         staging.rename(folder / str(number))
         sync_folder(folder)
         sync_folder(models_dir)
     return folder / str(number)
 
 
-def _files(publication: Publication, number: int) -> Mapping[str, bytes]:
-    files = {MODEL_FILE: publication.compiled.model, CERTIFICATE_FILE: _certificate(publication)}
+def _make_files(publication: Publication, number: int) -> Mapping[str, bytes]:
+    files = {MODEL_FILE: publication.compiled.model, CERTIFICATE_FILE: _encode_certificate(publication)}
     if publication.report is not None:
         files[REPORT_FILE] = publication.report
     manifest = Manifest(
@@ -132,7 +131,7 @@ def _files(publication: Publication, number: int) -> Mapping[str, bytes]:
     return files | {MANIFEST_FILE: manifest, MANIFEST_SUM_FILE: manifest_sum}
 
 
-def _certificate(publication: Publication) -> bytes:
-    """Writes the record of the proof, for people as much as for machines."""
-    record = attrs.asdict(publication.certificate) | {"rungs": [attrs.asdict(rung) for rung in publication.rungs]}
+def _encode_certificate(publication: Publication) -> bytes:
+    """Return certificate.json, indented for people; its key for the attempts is ``rungs``."""
+    record = attrs.asdict(publication.certificate) | {"rungs": [attrs.asdict(one) for one in publication.attempts]}
     return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"

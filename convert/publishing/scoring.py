@@ -1,4 +1,4 @@
-"""Held-out rows -> how well a compiled model answers them, as a server would: what that refuses is answered wrong."""
+"""Score a compiled model on held-out rows, sent as clients would send them: a row that is refused counts as wrong."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,12 +19,11 @@ from server.models.session import Session
 
 @attrs.frozen
 class Score:
-    """How well rows are answered.
+    """The score of a model on some rows.
 
     Attributes:
-        value: The share of them that is answered right (0 to 1); of a regressor its R², where the mean of what is known
-            stands for an answer that it does not give.
-        recalls: Of each class that they have, the share of its rows that is answered right; none of a regressor.
+        value: The accuracy (0 to 1); of a regressor R², with the target's mean in place of missing answers.
+        recalls: The recall of each class among the rows (0 to 1); empty for a regressor.
     """
 
     value: float
@@ -32,41 +31,41 @@ class Score:
 
 
 def to_requests(rows: pd.DataFrame, features: Sequence[Feature]) -> list[bytes]:
-    """Gives rows as clients would send them.
+    """Return rows as the JSON bodies that clients would send.
 
     Args:
         rows: One column a feature.
-        features: What they are, in the columns' order.
+        features: The features, in the columns' order.
     """
     return [msgspec.json.encode(to_fields(row, features)) for row in to_rows(rows)]
 
 
 def score(signature: Signature, session: Session, requests: Sequence[bytes], target: pd.Series) -> Score:
-    """Answers requests and holds the answers against what is known.
+    """Answer requests and compare the answers to the true labels or numbers.
 
     Args:
-        signature: What the model takes and gives.
+        signature: The model's inputs and outputs.
         session: The compiled model.
         requests: n rows as JSON.
-        target: What they are: n labels or numbers.
+        target: The n true labels or numbers.
     """
-    answers = _ask(signature, session, requests)
+    answers = _answer(signature, session, requests)
     if signature.is_regressor:
-        given = np.where(answers.is_answered, answers.numbers[:, 0], target.mean())
-        return Score(float(r2_score(target, given)), ())
+        predicted = np.where(answers.is_answered, answers.numbers[:, 0], target.mean())
+        return Score(float(r2_score(target, predicted)), ())
     known = np.array(target.tolist(), dtype=object)
     is_right = answers.is_answered & (answers.labels == known)
     recalls = tuple((label, float(is_right[known == label].mean())) for label in sorted(set(known.tolist())))
     return Score(float(is_right.mean()), recalls)
 
 
-def _ask(signature: Signature, session: Session, requests: Sequence[bytes]) -> Answers:
-    """Gives the answers, none where a row is refused."""
+def _answer(signature: Signature, session: Session, requests: Sequence[bytes]) -> Answers:
+    """Return the answers; a refused row has none."""
     codec = Codec(signature, "")
-    rows = {place: row for place, request in enumerate(requests) if (row := _decode(codec, request))}
+    rows = {index: row for index, request in enumerate(requests) if (row := _decode(codec, request))}
     labels = np.full(len(requests), None, dtype=object)
     numbers = np.full((len(requests), signature.answer_width), np.nan)
-    # Raised where not one of them can be answered.
+    # Raised if not a single row can be answered.
     with suppress(SessionError):
         if rows:
             given = evaluate_session(session, list(rows.values()), (1,), signature.answer_width)

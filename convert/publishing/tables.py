@@ -1,4 +1,4 @@
-"""What came of a conversion -> short tables for a person, on standard error; it judges nothing."""
+"""Short tables for people, on standard error: a proof, the gates, the runs of a comparison."""
 
 import math
 import sys
@@ -9,16 +9,16 @@ import pandas as pd
 from convert.parity.proof import Certificate
 from convert.publishing.candidate import Candidate
 from convert.publishing.gates import Gate
-from convert.publishing.precision import Climb
-from convert.publishing.selection import Contender
+from convert.publishing.precision import SearchResult
+from convert.publishing.selection import ComparedRun
 from server.contract.signature import Answer
 
 
-def tell(climbed: Climb) -> None:
-    """Prints what was asked, what came of it, and the worst rows where parity fails."""
-    certificate = climbed.proof.certificate
-    for rung in climbed.rungs:
-        print(f"{rung.precision}: {rung.fault or 'taken'}", file=sys.stderr)
+def print_proof(result: SearchResult) -> None:
+    """Print the precisions that were tried, the mismatches by kind of row, and the worst rows if any differ."""
+    certificate = result.proof.certificate
+    for attempt in result.attempts:
+        print(f"{attempt.precision}: {attempt.fault or 'taken'}", file=sys.stderr)
     table = pd.DataFrame(
         {
             "rows": compared.kind,
@@ -32,7 +32,7 @@ def tell(climbed: Climb) -> None:
     print(table.to_string(index=False), file=sys.stderr)
     parity = certificate.parity
     print(
-        f"parity {_verdict(certificate)}: {parity.mismatches} of {parity.rows} rows differ (tolerance "
+        f"parity {_describe_verdict(certificate)}: {parity.mismatches} of {parity.rows} rows differ (tolerance "
         f"{parity.tolerance:.0e}); with its neighbours a row's answer moves by {certificate.neighbours_difference:.1e}",
         file=sys.stderr,
     )
@@ -40,17 +40,18 @@ def tell(climbed: Climb) -> None:
         print("the worst rows:" if certificate.passed else "nothing is published; the worst rows:", file=sys.stderr)
         for worst in certificate.worst:
             print(f"  {worst.kind}: {worst.row}", file=sys.stderr)
-            print(f"    estimator:      {_words(worst.estimator)}", file=sys.stderr)
-            print(f"    compiled model: {_words(worst.session)}", file=sys.stderr)
+            print(f"    estimator:      {describe_answer(worst.estimator)}", file=sys.stderr)
+            print(f"    compiled model: {describe_answer(worst.session)}", file=sys.stderr)
 
 
-def _verdict(certificate: Certificate) -> str:
+def _describe_verdict(certificate: Certificate) -> str:
     if not certificate.passed:
         return "FAILED"
     return "NOT proven, and accepted knowingly" if certificate.parity.mismatches else "proven"
 
 
-def _words(answer: Answer | None) -> str:
+def describe_answer(answer: Answer | None) -> str:
+    """Return an answer as text, with enough digits to tell the answers of the two sides apart."""
     if answer is None:
         return "no finite answer"
     if not answer.probabilities:
@@ -58,37 +59,37 @@ def _words(answer: Answer | None) -> str:
     return f"{answer.label!r}, probabilities {', '.join(f'{value:.9g}' for value in answer.probabilities)}"
 
 
-def tell_gates(gates: Sequence[Gate]) -> None:
-    """Prints what each gate found."""
+def print_gates(gates: Sequence[Gate]) -> None:
+    """Print each gate with its outcome and figures."""
     for gate in gates:
-        print(f"gate {gate.name}: {'open' if gate.passed else 'CLOSED'}: {gate.text}", file=sys.stderr)
+        print(f"gate {gate.name}: {'passed' if gate.passed else 'FAILED'}: {gate.text}", file=sys.stderr)
     if not all(gate.passed for gate in gates):
         print("nothing is published; what is served stays", file=sys.stderr)
 
 
-def tell_contenders(contenders: Sequence[Contender], taken: Candidate | None) -> None:
-    """Prints how the runs of a comparison did, the best first, and which of them is taken."""
-    table = pd.DataFrame(_contender_facts(contender, taken) for contender in contenders)
+def print_comparison(compared: Sequence[ComparedRun], taken: Candidate | None) -> None:
+    """Print the scores, sizes and times of the runs of a comparison, the best first, and which of them is taken."""
+    table = pd.DataFrame(_make_line(run, taken) for run in compared)
     ranked = table.sort_values("mean", ascending=False, kind="stable")
     print(ranked.to_string(index=False, na_rep="-", float_format="{:.3f}".format), file=sys.stderr)
 
 
-def _contender_facts(contender: Contender, taken: Candidate | None) -> dict[str, object]:
-    assert contender.run.metrics is not None  # noqa: S101  a finished run has them
-    folds, candidate = contender.run.metrics["folds"], contender.candidate
+def _make_line(compared: ComparedRun, taken: Candidate | None) -> dict[str, object]:
+    assert compared.run.metrics is not None  # noqa: S101  a finished run has them
+    folds, candidate = compared.run.metrics["folds"], compared.candidate
     return {
-        "run": contender.run.model,
+        "run": compared.run.model,
         "mean": folds["mean"],
         "deviation": folds["deviation"],
         "fit s": folds["fit_s"],
-        "KB": len(candidate.climbed.compiled.model) / 1000 if candidate else math.nan,
+        "KB": len(candidate.result.compiled.model) / 1000 if candidate else math.nan,
         "us/row": candidate.row_us if candidate else math.nan,
-        "verdict": contender.fault or _place(contender, taken),
+        "verdict": compared.fault or _describe_rank(compared, taken),
     }
 
 
-def _place(contender: Contender, taken: Candidate | None) -> str:
-    if not contender.is_close:
+def _describe_rank(compared: ComparedRun, taken: Candidate | None) -> str:
+    if not compared.is_close:
         return "lower"
-    is_taken = contender.candidate is not None and contender.candidate is taken
+    is_taken = compared.candidate is not None and compared.candidate is taken
     return "taken: the fastest within one standard error" if is_taken else "within one standard error"

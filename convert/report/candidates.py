@@ -1,4 +1,4 @@
-"""Runs -> those that were compared with one of them by cross-validation, the best first; it trains nothing."""
+"""Find the runs that were compared to a run by cross-validation."""
 
 from collections.abc import Sequence
 
@@ -8,18 +8,18 @@ from training.runlog import Run
 
 
 @attrs.frozen
-class Candidate:
-    """A run that was cross-validated.
+class CrossValidated:
+    """A run with its scores by cross-validation.
 
     Attributes:
-        model: Its model's name.
-        estimator: What was asked for.
-        is_this: Whether it is the run that the page is about.
-        mean: Its mean score over the folds: accuracy, or R².
-        deviation: The score's standard deviation over the folds.
-        standard_error: That of the mean.
-        fit_s: How long one fit took, in seconds.
-        test_score: Its score on the held-out rows.
+        model: The name of its model.
+        estimator: The estimator's name, as it was given to training.
+        is_this: True for the run that the report is about.
+        mean: The mean score over the folds: accuracy, or R².
+        deviation: The standard deviation of the score over the folds.
+        standard_error: The standard error of the mean.
+        fit_s: The duration of one fit, in seconds.
+        test_score: The score on the held-out rows.
     """
 
     model: str
@@ -32,11 +32,11 @@ class Candidate:
     test_score: float | None
 
 
-def find_candidates(run: Run, others: Sequence[Run]) -> tuple[Candidate, ...]:
-    """Finds the runs whose folds can be compared: of the same rows, split alike; the run itself is among them."""
+def find_cross_validated(run: Run, others: Sequence[Run]) -> tuple[CrossValidated, ...]:
+    """Return the cross-validated runs on the same rows with the same split, the run itself included, the best first."""
     runs = {one.id: one for one in (*others, run)}
     found = [
-        Candidate(
+        CrossValidated(
             model=one.model,
             estimator=one.estimator,
             is_this=one.id == run.id,
@@ -44,10 +44,10 @@ def find_candidates(run: Run, others: Sequence[Run]) -> tuple[Candidate, ...]:
             **{name: one.metrics["folds"][name] for name in ("mean", "deviation", "standard_error", "fit_s")},
         )
         for _, one in sorted(runs.items())
-        if _splits(one) == _splits(run) and one.metrics and "folds" in one.metrics
+        if _describe_split(one) == _describe_split(run) and one.metrics and "folds" in one.metrics
     ]
     return tuple(sorted(found, key=lambda candidate: -candidate.mean))
 
 
-def _splits(run: Run) -> tuple[object, ...]:
+def _describe_split(run: Run) -> tuple[object, ...]:
     return run.dataset_sha256, run.target, run.task, run.seed, run.test_share

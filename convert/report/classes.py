@@ -1,4 +1,4 @@
-"""Target -> the classes that plots tell apart, each with its colour; knows nothing of figures."""
+"""Colours of the classes that plots tell apart."""
 
 from server.contract.signature import Label
 from training.dataset import Dataset
@@ -15,11 +15,11 @@ COLOURS = (
     "#66a61e",
     "#7f8c8d",
 )
-"""The first six are Okabe and Ito's, which the colour-blind can tell apart; all stand out on white and on black."""
+"""The first six are the colour-blind safe palette of Okabe and Ito; all are legible on white and on black."""
 
 
 def colour_classes(dataset: Dataset) -> dict[Label, str]:
-    """Gives the classes with the most rows, as many as there are colours, in their own order; none of a quantity."""
+    """Return a colour for each of the largest classes, as many as there are colours; empty for a regressor's target."""
     if dataset.task == "regression":
         return {}
     counts = dataset.target.value_counts(sort=False).sort_index()

@@ -48,13 +48,13 @@ def _report(run_id: int | None, data_dir: Path, models_dir: Path) -> None:
     log = RunLog(data_dir)
     runs = log.list()
     run = _newest(runs, data_dir) if run_id is None else log.find_finished(run_id)
-    if climbed := find_published(models_dir, run):
-        left = load_artifacts(log.folder(run.id), run)
+    if result := find_published(models_dir, run):
+        artifacts = load_artifacts(log.folder(run.id), run)
     else:
         print(f"run {run.id} is not published: it is compiled and proven for this report", file=sys.stderr)
         candidate = make_candidate(data_dir, run, allowed_mismatches=0)
-        left, climbed = candidate.left, candidate.climbed
-    print(_write(log.folder(run.id), make_report(run, left, climbed, runs)))
+        artifacts, result = candidate.artifacts, candidate.result
+    print(_write(log.folder(run.id), make_report(run, artifacts, result, runs)))
 
 
 def _newest(runs: Sequence[Run], data_dir: Path) -> Run:

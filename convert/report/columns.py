@@ -1,4 +1,4 @@
-"""Dataset -> the facts of each column, and what is doubtful about the table, in words; knows nothing of figures."""
+"""Facts of each column of a dataset, and data-quality warnings."""
 
 from collections.abc import Iterator
 
@@ -14,23 +14,23 @@ from training.quality import check_quality
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 SHOWN_VALUES = 5
 NEARLY = 0.95
-"""The share of rows without a value, or with the same, from which on a column is called nearly empty, or constant."""
+"""From this share of rows on that have no value, or the same one, a column is called nearly empty, or constant."""
 
 
 @attrs.frozen
 class ColumnFacts:
-    """What a column holds.
+    """The facts of one column.
 
     Attributes:
         name: Its header.
-        kind: What its values are.
-        is_target: Whether it is what is learned.
-        missing: How many rows have no value.
-        missing_share: The same as a share of all (0 to 1).
-        distinct: How many different values there are.
-        quantiles: The smallest value, the quartiles and the largest, in the column's own unit; none of a category.
-        common: A category's most frequent values and their rows; none of numbers.
-        note: What is doubtful about it, if anything.
+        kind: The type of its values.
+        is_target: True for the target.
+        missing: The number of rows without a value.
+        missing_share: The same as a share of all rows (0 to 1).
+        distinct: The number of distinct values.
+        quantiles: Minimum, quartiles and maximum, in the column's own unit; empty for a category.
+        common: The most frequent values of a category and their numbers of rows; empty for numbers.
+        note: The column's data-quality warning; an empty text if there is none.
     """
 
     name: str
@@ -45,24 +45,25 @@ class ColumnFacts:
 
 
 def describe_columns(dataset: Dataset) -> tuple[ColumnFacts, ...]:
-    """Gives the facts of every column, the target's first."""
+    """Return the facts of every column, the target's first."""
     *features, target = dataset.columns
     is_quantity = dataset.task == "regression"
     return (
         _describe(target, dataset.target, is_quantity=is_quantity, is_target=True),
-        *(_describe(column, dataset.features[column.name], is_quantity=_is_number(column)) for column in features),
+        *(_describe(column, dataset.features[column.name], is_quantity=is_number(column)) for column in features),
     )
 
 
-def find_doubts(dataset: Dataset) -> tuple[str, ...]:
-    """Says what is doubtful about a table as a whole, as training does before it fits."""
+def find_warnings(dataset: Dataset) -> tuple[str, ...]:
+    """Return the data-quality warnings about a table, as training prints them before it fits."""
     try:
         return tuple(check_quality(dataset))
     except TrainingError as error:
         return (str(error),)
 
 
-def _is_number(column: Column) -> bool:
+def is_number(column: Column) -> bool:
+    """Return whether a column holds numbers, integers among them."""
     return column.kind in {"number", "integer"}
 
 
@@ -79,22 +80,22 @@ def _describe(column: Column, values: pd.Series, *, is_quantity: bool, is_target
         missing_share=column.missing / len(values),
         distinct=len(counts),
         quantiles=tuple(quantiles),
-        common=tuple((_word(value, column), int(count)) for value, count in shown),
-        note="; ".join(_doubts(column, len(values), counts)),
+        common=tuple((_format_value(value, column), int(count)) for value, count in shown),
+        note="; ".join(_find_faults(column, len(values), counts)),
     )
 
 
-def _word(value: object, column: Column) -> str:
+def _format_value(value: object, column: Column) -> str:
     if column.kind == "boolean":
         return "true" if value else "false"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _doubts(column: Column, rows: int, counts: pd.Series) -> Iterator[str]:
+def _find_faults(column: Column, rows: int, counts: pd.Series) -> Iterator[str]:
     known = rows - column.missing
     if column.missing >= NEARLY * rows:
         yield "nearly empty"
     if len(counts) == 1:
         yield "one value only"
     elif counts.iloc[0] >= NEARLY * known:
-        yield f"nearly constant: {_word(counts.index[0], column)[:40]} in {counts.iloc[0]:,} of {known:,}"
+        yield f"nearly constant: {_format_value(counts.index[0], column)[:40]} in {counts.iloc[0]:,} of {known:,}"

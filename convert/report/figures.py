@@ -1,6 +1,6 @@
-"""What paints on a figure -> Plot, an SVG that is part of the page; knows nothing of tables or models.
+"""Plot: an inline SVG, drawn by a function that paints on a matplotlib figure.
 
-Ink takes the page's own colour and type, in its light and its dark dress; colours that mean something stay the same.
+Ink takes the page's own text colour and font, in light mode and dark mode. Colours that carry a meaning stay the same.
 """
 
 import io
@@ -18,13 +18,13 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 INK = "#010203"
-"""Stands for the page's own colour of text."""
+"""A placeholder for the page's text colour."""
 ACCENT, CONTRAST, REST = "#0072b2", "#d55e00", "#8a8a8a"
 MAX_TEXT_CHARS = 20
-"""How much of a name or label a plot has room for; tables give the whole of it."""
+"""The longest name or label in a plot; tables show all of it."""
 RASTER_DPI = 160
 _STYLE: Mapping[Any, Any] = {
-    "font.family": ["DejaVu Sans"],  # it comes with matplotlib, so places are the same everywhere
+    "font.family": ["DejaVu Sans"],  # it comes with matplotlib, so the layout is the same everywhere
     "font.size": 9.5,
     "axes.labelsize": 9.5,
     "axes.titlesize": 9.5,
@@ -40,7 +40,7 @@ _STYLE: Mapping[Any, Any] = {
     "lines.linewidth": 1.6,
     "axes.formatter.limits": (-4, 7),
     "axes.unicode_minus": True,
-    "text.parse_math": False,  # a name may have two dollar signs
+    "text.parse_math": False,  # a name may contain two dollar signs
     "svg.fonttype": "none",
     "figure.facecolor": "none",
     "axes.facecolor": "none",
@@ -51,13 +51,13 @@ _SVG = "{http://www.w3.org/2000/svg}"
 
 @attrs.frozen
 class Plot:
-    """One picture.
+    """One plot of the page.
 
     Attributes:
-        title: What it shows, in words.
-        svg: The picture.
+        title: Its title.
+        svg: The SVG element.
         width: Its natural width, in CSS pixels.
-        note: What a reader should know of it, if anything.
+        note: A note below it; an empty text for none.
     """
 
     title: str
@@ -67,17 +67,17 @@ class Plot:
 
 
 def draw(title: str, paint: Callable[[Figure], None], size: tuple[float, float] = (4.2, 2.7), note: str = "") -> Plot:
-    """Draws a figure.
+    """Draw a figure.
 
     Args:
-        title: What it shows, in words.
-        paint: Puts axes and what is in them on the figure.
+        title: The plot's title.
+        paint: Adds axes to the figure and paints on them.
         size: Width and height, in inches.
-        note: What a reader should know of it.
+        note: A note below the plot.
     """
     buffer = io.StringIO()
     with mpl.rc_context({**_STYLE, "svg.hashsalt": title}), warnings.catch_warnings():
-        # A character that the type lacks is the browser's to draw; a label too long for its plot is no fault.
+        # The browser draws characters that the font lacks; a label too long for its plot is no fault.
         warnings.simplefilter("ignore", UserWarning)
         figure = Figure(figsize=size, dpi=RASTER_DPI, layout="constrained")
         paint(figure)
@@ -89,18 +89,18 @@ def draw(title: str, paint: Callable[[Figure], None], size: tuple[float, float] 
 def draw_axes(
     title: str, paint: Callable[[Axes], None], size: tuple[float, float] = (4.2, 2.7), note: str = ""
 ) -> Plot:
-    """Draws a figure with one pair of axes."""
+    """Draw a figure with one pair of axes."""
     return draw(title, lambda figure: paint(figure.subplots()), size, note)
 
 
 def short(text: object, chars: int = MAX_TEXT_CHARS) -> str:
-    """Gives as much of a text as a plot has room for, in one line and without what XML cannot hold."""
+    """Return a text shortened for a plot: one line, without control characters, which XML cannot hold."""
     line = "".join(character if character.isprintable() else " " for character in str(text))
     return line if len(line) <= chars else f"{line[: chars - 1]}…"
 
 
 def _to_inline(svg: str, title: str) -> Markup:
-    """Makes of an SVG file a part of an HTML page: no names of namespaces, no sizes, no ids that nothing refers to."""
+    """Turn an SVG file into an inline element: without namespaces, sizes, and ids that nothing refers to."""
     root = ET.fromstring(svg)  # noqa: S314  matplotlib's own words, texts without control characters
     root.attrib = {"viewBox": root.attrib["viewBox"], "role": "img", "aria-label": title}
     for metadata in root.findall(f"{_SVG}metadata"):

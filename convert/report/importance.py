@@ -1,11 +1,12 @@
-"""Estimator + held-out rows -> how much each feature counts, by permutation; knows nothing of figures."""
+"""Permutation importance of each feature on held-out rows, within a budget of time."""
 
-import time
+import functools
 
 import attrs
 import numpy as np
 from sklearn.inspection import permutation_importance
 
+from convert.report.timing import measure_s
 from training.dataset import Dataset
 from training.estimators import Estimator
 from training.runlog import SCORES
@@ -13,19 +14,19 @@ from training.runlog import SCORES
 MAX_ROUNDS = 10
 BUDGET_S = 30.0
 MAX_ROWS = (1000, 100)
-"""How many rows are asked at most; fewer where one permutation of each feature would take too long."""
+"""The most rows that are used; the smaller number if one permutation of each feature would take too long."""
 _SEED = 0
 
 
 @attrs.frozen
 class Importance:
-    """How much of the score is lost when a feature's values are shuffled among the rows.
+    """The score that is lost when a feature's values are shuffled among the rows.
 
     Attributes:
-        means: By feature, the most important first.
+        means: The mean over the rounds, by feature, the most important first.
         deviations: The standard deviation over the rounds, by feature.
         rounds: How often each feature was shuffled.
-        rows: How many rows were asked.
+        rows: The number of rows that were used.
     """
 
     means: dict[str, float]
@@ -35,20 +36,20 @@ class Importance:
 
 
 def measure_importance(estimator: Estimator, held_out: Dataset, budget_s: float = BUDGET_S) -> Importance | None:
-    """Measures it (scikit-learn's ``permutation_importance``) within about that time.
+    """Measure the importance of each feature by scikit-learn's ``permutation_importance``.
 
     Args:
         estimator: The fitted estimator.
-        held_out: Rows that it has not learned from.
-        budget_s: How long it may take, in seconds.
+        held_out: The held-out rows.
+        budget_s: About how long it may take, in seconds.
 
     Returns:
-        The importance, or None where not even one round can be had in that time.
+        The importance; None if not even one round fits into the budget.
     """
     for most in MAX_ROWS:
         order = np.random.default_rng(_SEED).permutation(len(held_out.target))[:most]
         features, target = held_out.features.iloc[order], held_out.target.iloc[order]
-        round_s = _ask_s(estimator, held_out, order) * len(features.columns)
+        round_s = measure_s(functools.partial(estimator.predict, features)) * len(features.columns)
         rounds = min(MAX_ROUNDS, int(budget_s / round_s))
         if rounds:
             found = permutation_importance(
@@ -59,10 +60,3 @@ def measure_importance(estimator: Estimator, held_out: Dataset, budget_s: float 
             deviations = dict(zip(features.columns, found.importances_std.tolist(), strict=True))
             return Importance({name: means[name] for name in names}, deviations, rounds, len(order))
     return None
-
-
-def _ask_s(estimator: Estimator, held_out: Dataset, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> float:
-    features = held_out.features.iloc[rows]
-    start_s = time.perf_counter()
-    estimator.predict(features)
-    return time.perf_counter() - start_s

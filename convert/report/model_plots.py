@@ -1,6 +1,6 @@
-"""Held-out rows and what is said of them -> plots of how well a model does; it asks no model and reads no file.
+"""Plots of a model's quality on held-out rows, of its importance and of its latency.
 
-Where scikit-learn has a display of its own it is that one.
+They are scikit-learn's own displays where it has one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,28 +18,28 @@ from sklearn.metrics import ConfusionMatrixDisplay, PredictionErrorDisplay, RocC
 
 from convert.report.figures import ACCENT, CONTRAST, INK, Plot, draw_axes, short
 from convert.report.importance import Importance
-from convert.report.timing import Pace
+from convert.report.timing import RowLatency
 from server.contract.signature import Label
 
 MAX_MATRIX_CLASSES, MAX_IMPORTANCES = 20, 20
 MANY_ROWS = 500
-"""From here on a calibration curve has ten points, else five."""
+"""From this number of rows on a calibration curve has ten points, below it five."""
 WIDE_CHARS = 30
-"""Names of more characters together do not stand beside each other."""
+"""Class names with more characters in total are written vertically."""
 _FAINT = LinearSegmentedColormap.from_list("faint", [to_rgba(ACCENT, 0.04), to_rgba(ACCENT, 0.85)])
 _WIDE = (4.4, 3.6)
 
 
 def draw_confusion(labels: Sequence[str], confusion: npt.NDArray[np.int64]) -> Plot:
-    """Draws how the rows of each class are answered.
+    """Draw the confusion matrix.
 
     Args:
         labels: The classes.
-        confusion: Rows are true classes, columns are answers, both in the order of ``labels``.
+        confusion: Counts of rows: true classes by answered classes, both in the order of ``labels``.
     """
     largest = np.sort(np.argsort(-confusion.sum(axis=1), kind="stable")[:MAX_MATRIX_CLASSES])
     shown = confusion[np.ix_(largest, largest)]
-    names = [short(labels[place], 16) for place in largest]
+    names = [short(labels[index], 16) for index in largest]
 
     def paint(axes: Axes) -> None:
         shares = shown / np.maximum(1, shown.sum(axis=1, keepdims=True))
@@ -52,7 +52,7 @@ def draw_confusion(labels: Sequence[str], confusion: npt.NDArray[np.int64]) -> P
             im_kw={"vmin": 0, "vmax": 1},
             xticks_rotation="vertical" if sum(map(len, names)) > WIDE_CHARS else "horizontal",
         )
-        size = 10 if len(names) < 8 else 7  # noqa: PLR2004  as many figures as have room
+        size = 10 if len(names) < 8 else 7  # noqa: PLR2004  the digits must have room
         for (row, column), count in np.ndenumerate(shown):
             if count:
                 axes.text(column, row, f"{count}", ha="center", va="center", fontsize=size, color=INK)
@@ -65,13 +65,13 @@ def draw_confusion(labels: Sequence[str], confusion: npt.NDArray[np.int64]) -> P
 
 @attrs.frozen(eq=False)
 class Curve:
-    """One class against all others, on the held-out rows.
+    """One class against the rest, on the held-out rows.
 
     Attributes:
         label: The class.
         colour: Its colour.
-        is_true: Whether each row is of it.
-        probabilities: What each row is given for it.
+        is_true: For each row, True if it belongs to the class.
+        probabilities: For each row, the probability of the class that the model gave.
     """
 
     label: Label
@@ -83,15 +83,15 @@ class Curve:
 def choose_curves(
     target: pd.Series, labels: Sequence[Label], probabilities: npt.NDArray[np.float64], colours: Mapping[Label, str]
 ) -> tuple[Curve, ...]:
-    """Gives the classes to draw: of two the second, which the first mirrors; none that has all rows or no row.
+    """Return the curves to draw: of two classes only the second; none of a class with all rows or no row.
 
     Args:
         target: The true classes of n rows.
         labels: All classes.
-        probabilities: What the n rows are given for them.
-        colours: Of those to draw.
+        probabilities: The n rows of probabilities, in the order of ``labels``.
+        colours: The colours of the classes to draw.
     """
-    wanted = labels[1:] if len(labels) == 2 else labels  # noqa: PLR2004  a class and the other
+    wanted = labels[1:] if len(labels) == 2 else labels  # noqa: PLR2004  a binary classifier
     curves = (
         Curve(label, colours[label], (target == label).to_numpy(), probabilities[:, list(labels).index(label)])
         for label in wanted
@@ -101,7 +101,7 @@ def choose_curves(
 
 
 def draw_roc(curves: Sequence[Curve]) -> Plot:
-    """Draws the ROC curve of each class against all others."""
+    """Draw the ROC curve of each class against the rest."""
 
     def paint(axes: Axes) -> None:
         for curve in curves:
@@ -109,7 +109,7 @@ def draw_roc(curves: Sequence[Curve]) -> Plot:
                 curve.is_true, curve.probabilities, ax=axes, curve_kwargs={"color": curve.colour}
             )
         axes.plot([0, 1], [0, 1], color=INK, alpha=0.35, linewidth=0.8, linestyle=(0, (4, 4)))
-        _clear(axes)
+        _remove_legends(axes)
         axes.set(xlabel="share of other rows taken for the class", ylabel="share of its rows found")
 
     areas = (f"{short(curve.label)}: {roc_auc_score(curve.is_true, curve.probabilities):.3f}" for curve in curves)
@@ -117,7 +117,7 @@ def draw_roc(curves: Sequence[Curve]) -> Plot:
 
 
 def draw_calibration(curves: Sequence[Curve]) -> Plot:
-    """Draws how often a class is true among the rows that are given a probability of it."""
+    """Draw the calibration curve of each class: the share of its true rows by the probability that was given."""
     bins = 10 if any(len(curve.is_true) >= MANY_ROWS for curve in curves) else 5
     style = {"ref_line": False, "marker": "o", "markersize": 4}
 
@@ -127,14 +127,14 @@ def draw_calibration(curves: Sequence[Curve]) -> Plot:
                 curve.is_true, curve.probabilities, n_bins=bins, ax=axes, color=curve.colour, **style
             )
         axes.plot([0, 1], [0, 1], color=INK, alpha=0.35, linewidth=0.8, linestyle=(0, (4, 4)))
-        _clear(axes)
+        _remove_legends(axes)
         axes.set(xlabel=f"probability given (mean of {bins} bins)", ylabel="share that is true")
 
     return draw_axes("Calibration", paint, _WIDE, "On the dashed line a probability of 0.8 is right 8 times of 10.")
 
 
 def draw_errors(target: pd.Series, answers: npt.NDArray[np.float64]) -> tuple[Plot, Plot]:
-    """Draws a regressor's answers against the truth, and how far they are off."""
+    """Draw a regressor's answers against the true numbers, and the residuals."""
 
     def paint(axes: Axes, kind: str) -> None:
         PredictionErrorDisplay.from_predictions(
@@ -147,7 +147,7 @@ def draw_errors(target: pd.Series, answers: npt.NDArray[np.float64]) -> tuple[Pl
             scatter_kwargs={"color": ACCENT, "alpha": 0.55, "s": 16, "linewidths": 0, "rasterized": True},
             line_kwargs={"color": INK, "alpha": 0.5, "linewidth": 0.9},
         )
-        # scikit-learn puts five ticks from the least number to the largest, wherever these are.
+        # scikit-learn spaces five ticks between the extremes, at any numbers.
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(AutoLocator())
             axis.set_major_formatter(ScalarFormatter())
@@ -161,7 +161,7 @@ def draw_errors(target: pd.Series, answers: npt.NDArray[np.float64]) -> tuple[Pl
 
 
 def draw_importance(importance: Importance, score: str) -> Plot:
-    """Draws how much of the score each feature holds, the most important ones."""
+    """Draw the permutation importance of the most important features."""
     shown = list(importance.means)[:MAX_IMPORTANCES]
 
     def paint(axes: Axes) -> None:
@@ -183,14 +183,14 @@ def draw_importance(importance: Importance, score: str) -> Plot:
     return draw_axes("Feature importance by permutation", paint, (6.4, 1.0 + 0.26 * len(shown)))
 
 
-def draw_paces(paces: Sequence[Pace]) -> Plot:
-    """Draws what a row costs each side, over the size of the batch; both scales are logarithmic."""
+def draw_latencies(latencies: Sequence[RowLatency]) -> Plot:
+    """Draw the latency per row of both sides by batch size, on logarithmic scales."""
 
     def paint(axes: Axes) -> None:
-        sizes = [pace.rows for pace in paces]
+        sizes = [latency.rows for latency in latencies]
         for times, colour, name in (
-            ([pace.estimator_us for pace in paces], CONTRAST, "estimator"),
-            ([pace.compiled_us for pace in paces], ACCENT, "compiled"),
+            ([latency.estimator_us for latency in latencies], CONTRAST, "estimator"),
+            ([latency.compiled_us for latency in latencies], ACCENT, "compiled"),
         ):
             axes.plot(sizes, times, color=colour, marker="o", markersize=4)
             end = (sizes[-1], times[-1])
@@ -204,8 +204,8 @@ def draw_paces(paces: Sequence[Pace]) -> Plot:
     return draw_axes("Time per row", paint, (6.4, 3.6))
 
 
-def _clear(axes: Axes) -> None:
-    """Leaves to the page what scikit-learn has to say in legends."""
+def _remove_legends(axes: Axes) -> None:
+    """Remove the legends, whose content the page has."""
     for legend in axes.findobj(Legend):
         legend.remove()
     axes.set_aspect("auto")

@@ -1,6 +1,6 @@
-"""Facts and plots -> one HTML document, by the template beside this file; it measures and draws nothing.
+"""Page: the facts and plots of a report, rendered as one HTML document by the template beside this file.
 
-All text is escaped; the plots alone are taken as the markup that they are.
+All text is escaped; only the plots are inserted as markup.
 """
 
 import json
@@ -9,13 +9,14 @@ from pathlib import Path
 import attrs
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from convert.publishing.precision import Climb
-from convert.report.candidates import Candidate
+from convert.publishing.precision import SearchResult
+from convert.publishing.tables import describe_answer
+from convert.report.candidates import CrossValidated
 from convert.report.columns import ColumnFacts
 from convert.report.figures import Plot
 from convert.report.importance import Importance
-from convert.report.timing import Pace
-from server.contract.signature import Answer, Label
+from convert.report.timing import RowLatency
+from server.contract.signature import Label
 from server.contract.types import MAX_INTEGER
 from training.runlog import Run
 
@@ -24,51 +25,51 @@ _TEMPLATE = "page.html"
 
 @attrs.frozen
 class Page:
-    """All that a page tells.
+    """The content of a report.
 
     Attributes:
         run: The run.
-        score: What its score is, in words.
-        climb: Its compiled model, the proof and what was tried.
+        score: The name of its score.
+        result: Its compiled model, the proof, and the precisions that were tried.
         columns: The facts of each column, the target's first.
-        doubts: What is doubtful about the table.
-        held_out_rows: How many rows were not learned from.
-        legend: The colour of each class that is told apart.
-        classes: How many classes there are.
+        warnings: Data-quality warnings about the table.
+        held_out_rows: The number of held-out rows.
+        legend: The colour of each class that plots tell apart.
+        classes: The number of classes; 0 for a regressor.
         target: The target's plot.
-        features: A plot of each feature that is drawn.
-        pairs: The pair plot, where there is a pair.
-        candidates: The runs that were compared, the best first.
-        candidates_plot: Their plot, where there are any.
+        features: The plots of the features that are drawn.
+        pairs: The pair plot; None for fewer than two numeric features.
+        candidates: The cross-validated runs, the best first.
+        candidates_plot: Their plot; None if there are none.
         quality: Plots of the answers to held-out rows.
-        importance: What each feature counts, where it could be measured.
+        importance: The permutation importance of the features; None if it would take too long.
         importance_plot: Its plot.
-        paces: What a row costs both sides.
-        paces_plot: Their plot.
+        latencies: The latency per row of both sides, by batch size.
+        latencies_plot: Their plot.
     """
 
     run: Run
     score: str
-    climb: Climb
+    result: SearchResult
     columns: tuple[ColumnFacts, ...]
-    doubts: tuple[str, ...]
+    warnings: tuple[str, ...]
     held_out_rows: int
     legend: dict[Label, str]
     classes: int
     target: Plot
     features: tuple[Plot, ...]
     pairs: Plot | None
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[CrossValidated, ...]
     candidates_plot: Plot | None
     quality: tuple[Plot, ...]
     importance: Importance | None
     importance_plot: Plot | None
-    paces: tuple[Pace, ...]
-    paces_plot: Plot
+    latencies: tuple[RowLatency, ...]
+    latencies_plot: Plot
 
 
 def render(page: Page) -> bytes:
-    """Writes the page."""
+    """Render a page as HTML."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -76,29 +77,26 @@ def render(page: Page) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "count": "{:,}".format, "answer": _answer, "row": _row, "json": _json}
+    environment.filters |= {
+        "number": _format_number,
+        "count": "{:,}".format,
+        "answer": describe_answer,
+        "row": _format_row,
+        "json": _format_json,
+    }
     return environment.get_template(_TEMPLATE).render(page=page).encode()
 
 
-def _number(value: float) -> str:
-    """Words a number by four figures, or by all of its whole part."""
+def _format_number(value: float) -> str:
+    """Format a number with four significant digits, or with all digits of its integer part."""
     return f"{value:,.0f}" if 1000 <= abs(value) < MAX_INTEGER else f"{value:.4g}"  # noqa: PLR2004  it has four figures
 
 
-def _answer(answer: Answer | None) -> str:
-    """Words an answer, with so many digits that the two sides' can be told apart."""
-    if answer is None:
-        return "no finite answer"
-    if not answer.probabilities:
-        return repr(answer.label)
-    return f"{answer.label} ({', '.join(f'{value:.7g}' for value in answer.probabilities)})"
-
-
-def _row(row: dict[str, object]) -> str:
+def _format_row(row: dict[str, object]) -> str:
     return ", ".join(
-        f"{name}: {f'{value:.9g}' if isinstance(value, float) else _json(value)}" for name, value in row.items()
+        f"{name}: {f'{value:.9g}' if isinstance(value, float) else _format_json(value)}" for name, value in row.items()
     )
 
 
-def _json(value: object) -> str:
+def _format_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)

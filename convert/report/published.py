@@ -1,4 +1,4 @@
-"""Model repository + run -> the version that was published of it, its model and its proof, or nothing."""
+"""Find the published version of a run, with its compiled model and its proof."""
 
 import hashlib
 from pathlib import Path
@@ -8,23 +8,28 @@ import msgspec
 
 from convert.compile.export import Compiled
 from convert.parity.proof import Certificate, Proof
-from convert.publishing.precision import Climb, Rung
+from convert.publishing.precision import Attempt, SearchResult
 from convert.publishing.publish import CERTIFICATE_FILE
 from server.contract.manifest import RunFacts
 from server.errors import RefusedError
 from server.models.repository import Package, list_versions, read_package
+from server.models.session import Session
 from training.runlog import Run
 
 
 @attrs.frozen
 class _Record:
-    """What a version's certificate says beside the proof."""
+    """The part of certificate.json beside the proof; ``rungs`` is its key for the attempts."""
 
-    rungs: tuple[Rung, ...]
+    rungs: tuple[Attempt, ...]
 
 
-def find_published(models_dir: Path, run: Run) -> Climb | None:
-    """Gives the newest version of a run, as it was proven; one that is not what was published is passed over."""
+def find_published(models_dir: Path, run: Run) -> SearchResult | None:
+    """Return the newest sound version of a run as it was proven; None if there is none.
+
+    Raises:
+        RefusedError: If this host cannot load its model.
+    """
     for name, numbers in list_versions(models_dir).items():
         for number in numbers:
             folder = models_dir / name / str(number)
@@ -42,14 +47,15 @@ def _is_of(facts: RunFacts, run: Run) -> bool:
     return (facts.id, facts.dataset_sha256, facts.started_at) == (run.id, run.dataset_sha256, run.started_at)
 
 
-def _read(folder: Path, package: Package) -> Climb | None:
+def _read(folder: Path, package: Package) -> SearchResult | None:
     content = (folder / CERTIFICATE_FILE).read_bytes()
     try:
         certificate = msgspec.json.decode(content, type=Certificate)
         record = msgspec.json.decode(content, type=_Record)
     except msgspec.DecodeError:
-        return None  # of an older format: it is proven anew
+        return None  # an older format: the run is proven anew
     if certificate.model_sha256 != hashlib.sha256(package.model).hexdigest():
         return None
     compiled = Compiled(package.model, package.manifest.signature)
-    return Climb(compiled, Proof(certificate, package.manifest.golden), record.rungs)
+    session = Session(compiled.model, compiled.signature)
+    return SearchResult(compiled, session, Proof(certificate, package.manifest.golden), record.rungs)

@@ -1,4 +1,4 @@
-"""Dataset -> plots of the table: what is learned, each feature by it, and features in pairs; it asks no model."""
+"""Plots of a dataset: the target, each feature by class, and pairs of features."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,6 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 
 from convert.report.classes import COLOURS
+from convert.report.columns import is_number
 from convert.report.figures import ACCENT, INK, REST, Plot, draw, draw_axes, short
 from server.contract.signature import Label
 from server.contract.types import MAX_INTEGER
@@ -19,14 +20,14 @@ from training.dataset import Dataset
 MAX_CLASSES, MAX_FEATURES, MAX_CATEGORIES = 20, 20, 8
 MAX_PAIRED, MAX_PAIRED_ROWS = 5, 1000
 OVERLAID_CLASSES = 4
-"""More histograms than these cannot be read on top of each other; boxes can be beside."""
+"""The most histograms that are legible on top of each other; more classes are drawn as boxes side by side."""
 MIN_BINS, MAX_BINS = 6, 30
 _SEED = 0
 _QUANTITY = LinearSegmentedColormap.from_list("quantity", ["#56b4e9", "#0072b2", "#cc79a7", "#d55e00", "#e69f00"])
 
 
 def draw_target(dataset: Dataset, colours: Mapping[Label, str]) -> Plot:
-    """Draws the rows of each class, or how a quantity is spread."""
+    """Draw the number of rows of each class, or the distribution of a regressor's target."""
     target = dataset.target
     if dataset.task == "regression":
         return draw_axes(f"{short(target.name)}: the target", lambda axes: _paint_quantity(axes, target, "rows"))
@@ -48,20 +49,20 @@ def draw_target(dataset: Dataset, colours: Mapping[Label, str]) -> Plot:
 
 
 def draw_features(dataset: Dataset, by_importance: Sequence[str], colours: Mapping[Label, str]) -> tuple[Plot, ...]:
-    """Draws how the values of each feature are spread, by class where there are classes.
+    """Draw the distribution of each feature, by class if there are classes.
 
     Args:
         dataset: The table.
-        by_importance: All features, those to draw first where not all can be.
-        colours: Of the classes to tell apart; none of a quantity.
+        by_importance: All features; if there are too many, the first ones are drawn.
+        colours: The colours of the classes; empty for a regressor.
     """
     chosen = set(by_importance[:MAX_FEATURES])
     return tuple(_draw_feature(dataset, column, colours) for column in dataset.columns[:-1] if column.name in chosen)
 
 
 def draw_pairs(dataset: Dataset, by_importance: Sequence[str], colours: Mapping[Label, str]) -> Plot | None:
-    """Draws numbers against each other, the most important ones; nothing where there are fewer than two."""
-    numbers = {column.name for column in dataset.columns[:-1] if column.kind in {"number", "integer"}}
+    """Draw the most important numeric features against each other; return None if there are fewer than two."""
+    numbers = {column.name for column in dataset.columns[:-1] if is_number(column)}
     order = np.random.default_rng(_SEED).permutation(len(dataset.target))[:MAX_PAIRED_ROWS]
     frame = dataset.features[[name for name in by_importance if name in numbers]].iloc[order]
     frame = frame.loc[:, frame.min() < frame.max()].iloc[:, :MAX_PAIRED]
@@ -78,17 +79,17 @@ def _draw_feature(dataset: Dataset, column: Column, classes: Mapping[Label, str]
     values, target = dataset.features[column.name], dataset.target
     note = f"{column.missing:,} missing" if column.missing else ""
     size = (3.1, 2.0)
-    if column.kind in {"number", "integer"}:
+    if is_number(column):
         known = values.notna()
         values, target = values[known], target[known]
         if len(classes) > OVERLAID_CLASSES:
             return draw_axes(column.name, lambda axes: _paint_boxes(axes, values, target, classes), size, note)
         return draw_axes(column.name, lambda axes: _paint_histograms(axes, values, target, classes), size, note)
-    words = _words(values, column)
-    return draw_axes(column.name, lambda axes: _paint_categories(axes, words, target, classes), size, note)
+    texts = _to_texts(values, column)
+    return draw_axes(column.name, lambda axes: _paint_categories(axes, texts, target, classes), size, note)
 
 
-def _words(values: pd.Series, column: Column) -> pd.Series:
+def _to_texts(values: pd.Series, column: Column) -> pd.Series:
     if column.kind == "boolean":
         return values.map({1.0: "true", 0.0: "false"}).fillna("")
     return values
@@ -118,10 +119,10 @@ def _paint_quantity(axes: Axes, values: pd.Series, label: str) -> None:
 
 
 def _paint_boxes(axes: Axes, values: pd.Series, target: pd.Series, classes: Mapping[Label, str]) -> None:
-    places = [-place for place in range(len(classes))]
+    positions = [-index for index in range(len(classes))]
     drawn = axes.boxplot(
         [values[target == label] for label in classes],
-        positions=places,
+        positions=positions,
         orientation="horizontal",
         widths=0.62,
         patch_artist=True,
@@ -129,25 +130,25 @@ def _paint_boxes(axes: Axes, values: pd.Series, target: pd.Series, classes: Mapp
         manage_ticks=False,
         flierprops={"marker": ".", "markersize": 2.5},
     )
-    for place, colour in enumerate(classes.values()):
-        drawn["boxes"][place].set(facecolor=f"{colour}48", edgecolor=colour)
-        drawn["fliers"][place].set(markeredgecolor=colour)
-        for line in (drawn["medians"][place], *drawn["whiskers"][2 * place : 2 * place + 2]):
+    for index, colour in enumerate(classes.values()):
+        drawn["boxes"][index].set(facecolor=f"{colour}48", edgecolor=colour)
+        drawn["fliers"][index].set(markeredgecolor=colour)
+        for line in (drawn["medians"][index], *drawn["whiskers"][2 * index : 2 * index + 2]):
             line.set(color=colour)
-    axes.set_yticks(places, [short(label, 10) for label in classes], fontsize=7)
+    axes.set_yticks(positions, [short(label, 10) for label in classes], fontsize=7)
 
 
-def _paint_categories(axes: Axes, words: pd.Series, target: pd.Series, classes: Mapping[Label, str]) -> None:
-    """Paints a bar for each category, as long as its rows, with the part of each class in it."""
-    counts = words[words != ""].value_counts().sort_index().sort_values(ascending=False, kind="stable")
+def _paint_categories(axes: Axes, texts: pd.Series, target: pd.Series, classes: Mapping[Label, str]) -> None:
+    """Paint a bar for each category, as long as its number of rows, stacked by class."""
+    counts = texts[texts != ""].value_counts().sort_index().sort_values(ascending=False, kind="stable")
     shown = counts.index[:MAX_CATEGORIES]
     parts = {label: (target == label, colour) for label, colour in classes.items()}
     ends = np.zeros(len(shown))
     for is_class, colour in [*parts.values(), (~target.isin(list(classes)), REST if classes else ACCENT)]:
-        widths = words[is_class].value_counts().reindex(shown, fill_value=0).to_numpy()
+        widths = texts[is_class].value_counts().reindex(shown, fill_value=0).to_numpy()
         axes.barh(range(len(shown)), widths, left=ends, color=colour, alpha=0.8, height=0.7)
         ends += widths
-    axes.set_yticks(range(len(shown)), [short(word, 14) for word in shown])
+    axes.set_yticks(range(len(shown)), [short(text, 14) for text in shown])
     axes.invert_yaxis()
     if len(counts) > len(shown):
         axes.set_xlabel(f"rows; {len(counts) - len(shown)} rarer values left out", fontsize=8)
@@ -157,19 +158,19 @@ def _paint_pairs(figure: Figure, frame: pd.DataFrame, colours: npt.NDArray[np.ob
     names = list(frame.columns)
     grid = figure.subplots(len(names), len(names), squeeze=False)
     for row, below in enumerate(names):
-        for place, beside in enumerate(names):
-            axes = grid[row, place]
-            if place > row:
+        for column, beside in enumerate(names):
+            axes = grid[row, column]
+            if column > row:
                 axes.set_axis_off()
-            elif place == row:
+            elif column == row:
                 _paint_by_colour(axes, frame[beside], colours)
             else:
                 axes.scatter(frame[beside], frame[below], s=5, c=colours, alpha=0.65, linewidths=0, rasterized=True)
-            _name_edges(axes, short(beside, 16), short(below, 16), is_left=place == 0, is_lowest=row == len(names) - 1)
+            _name_edges(axes, short(beside, 16), short(below, 16), is_left=column == 0, is_lowest=row == len(names) - 1)
 
 
 def _paint_by_colour(axes: Axes, values: pd.Series, colours: npt.NDArray[np.object_]) -> None:
-    """Paints how the rows of each colour are spread; of a quantity, which has more of them, how all rows are."""
+    """Paint the distribution of the rows of each colour; of all rows if there are too many colours."""
     edges = _edges(values.dropna())
     distinct = sorted(set(colours.tolist()))
     groups = {colour: colours == colour for colour in distinct} if len(distinct) <= len(COLOURS) + 1 else {}
@@ -196,15 +197,15 @@ def _colour_quantity(target: pd.Series) -> npt.NDArray[np.object_]:
 
 
 def _edges(values: pd.Series) -> npt.NDArray[np.float64]:
-    """Gives the edges of bins; numbers that hardly differ have as few bins as there are floats between them."""
+    """Return the edges of a histogram's bins; numbers that hardly differ get one for each float at most."""
     least, most = float(values.min()), float(values.max())
     if least == most:
         half = max(0.5, abs(least) / 2)
         return np.array([least - half, least + half])
-    # By Rice's rule, twice the cube root of the rows.
+    # Rice's rule: twice the cube root of the number of rows.
     bins = int(np.clip(2 * np.cbrt(len(values)), MIN_BINS, MAX_BINS))
     if (values % 1 == 0).all() and max(abs(least), abs(most)) < MAX_INTEGER / 2:
-        # Whole numbers, as many in each bin: else some bins would lie between two of them.
+        # Integers get the same number of values in each bin; otherwise some bins would lie between two integers.
         return np.arange(least - 0.5, most + (step := np.ceil((most - least + 1) / bins)), step)
     return np.unique(np.linspace(least, most, bins + 1))
 

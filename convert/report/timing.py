@@ -1,4 +1,4 @@
-"""Estimator and session -> what a row costs each of them in batches of several sizes, measured in turns."""
+"""Latency per row of the estimator and of the compiled model, in batches of several sizes."""
 
 import statistics
 import time
@@ -16,18 +16,18 @@ from training.estimators import Estimator
 SIZES = tuple(2**power for power in range(11))
 MIN_ROUNDS = 5
 ROUNDS_S = 0.05
-"""How long a size is measured, in seconds, once it has had its least rounds."""
+"""How long each size is measured, in seconds, if its minimum of rounds takes less."""
 _BATCH_ROWS = 64
 
 
 @attrs.frozen
-class Pace:
-    """What a row costs in batches of one size.
+class RowLatency:
+    """The latency per row in batches of one size.
 
     Attributes:
-        rows: The size.
-        compiled_us: The compiled model's median, in microseconds a row.
-        estimator_us: The estimator's.
+        rows: The batch size.
+        compiled_us: The median of the compiled model, in microseconds per row.
+        estimator_us: The median of the estimator, in microseconds per row.
     """
 
     rows: int
@@ -36,26 +36,26 @@ class Pace:
 
     @property
     def ratio(self) -> float:
-        """How many times as long the estimator takes."""
+        """How many times as long as the compiled model the estimator takes."""
         return self.estimator_us / self.compiled_us
 
 
-def measure_paces(
+def measure_latencies(
     estimator: Estimator, session: Session, signature: Signature, known: pd.DataFrame
-) -> tuple[Pace, ...]:
-    """Measures both sides by turns, so that what else the host does meets both.
+) -> tuple[RowLatency, ...]:
+    """Measure both sides in turn, so that other load on the host affects both alike.
 
-    The estimator is given a frame that is ready and asked for its labels, or numbers, alone; the session is given rows
-    as the server has them, and its time is that of all it does for an answer with its probabilities.
+    The estimator gets a ready frame and predicts only labels, or numbers. The session gets rows as the server has them;
+    its time is that of a whole answer, probabilities included.
 
     Args:
         estimator: The fitted estimator.
         session: The compiled model.
-        signature: What it takes and gives.
-        known: Rows to ask; those that the session cannot answer are left out.
+        signature: The model's inputs and outputs.
+        known: The rows of the table; those that the session cannot answer are not used.
 
     Raises:
-        SessionError: If it can answer none of them.
+        SessionError: If the session can answer none of them.
     """
     asked = known.iloc[: max(SIZES)]
     answers = evaluate_session(session, to_rows(asked), (_BATCH_ROWS,), signature.answer_width)
@@ -63,19 +63,20 @@ def measure_paces(
     return tuple(_measure(estimator, session, answered, size) for size in SIZES)
 
 
-def _measure(estimator: Estimator, session: Session, known: pd.DataFrame, size: int) -> Pace:
+def _measure(estimator: Estimator, session: Session, known: pd.DataFrame, size: int) -> RowLatency:
     frame = known.iloc[np.arange(size) % len(known)].reset_index(drop=True)
     rows = to_rows(frame)
     end_s = time.perf_counter() + ROUNDS_S
     compiled: list[float] = []
     estimated: list[float] = []
     while len(compiled) < MIN_ROUNDS or time.perf_counter() < end_s:
-        compiled.append(_seconds(lambda: session.run(rows)))
-        estimated.append(_seconds(lambda: estimator.predict(frame)))
-    return Pace(size, *(statistics.median(times) / size * 1e6 for times in (compiled, estimated)))
+        compiled.append(measure_s(lambda: session.run(rows)))
+        estimated.append(measure_s(lambda: estimator.predict(frame)))
+    return RowLatency(size, *(statistics.median(times) / size * 1e6 for times in (compiled, estimated)))
 
 
-def _seconds(run: Callable[[], object]) -> float:
+def measure_s(run: Callable[[], object]) -> float:
+    """Return how long a call takes, in seconds."""
     start_s = time.perf_counter()
     run()
     return time.perf_counter() - start_s

@@ -12,7 +12,7 @@ A client sends the same head again and again. One that is cached (`head_cache`) 
 what a request would cost.
 
 What it uses of uvicorn, beside what `limits` does: the attributes ``flow.write_paused``, ``pipeline``, ``scope``,
-``expect_100_continue``, ``timeout_keep_alive`` and ``timeout_keep_alive_task``; that a ``cycle`` needs
+``expect_100_continue`` and ``timeout_keep_alive``; that a ``cycle`` needs
 ``response_complete``, ``response_started``, ``disconnected``, ``keep_alive`` and ``message_event``; and
 ``on_response_complete``.
 """
@@ -118,8 +118,6 @@ class Lane(Guard):
             super().data_received(data)
             self._whole = b""
             return
-        if self.timeout_keep_alive_task is not None:
-            self._unset_keepalive_if_required()
         self._awaits = "nothing"
         self._submit(known.intake, data[head_bytes:])
 

@@ -1,8 +1,8 @@
-"""Names and sizes <-> the blocks of a tar file, in one form only: any other bytes are refused.
+"""Canonical tar: one byte representation for each name and size; any other bytes are refused.
 
-A header has room for much that a bundle has no use for: links, owners, extensions, other spellings of a number. So
-what is read must be, bit by bit, what would be written for the same name and size; what pads a block must be zeros,
-and behind the end must be nothing. The format is POSIX's ustar, which every tar reads.
+A tar header can hold much that a bundle has no use for: links, owners, extensions, other spellings of a number. So each
+header must equal, bit by bit, the one that would be written for its name and size. Padding must be zeros, and nothing
+may follow the end. The format is POSIX's ustar, which every tar reads.
 """
 
 import tarfile
@@ -16,7 +16,7 @@ from server.errors import BundleError
 CHUNK_BYTES = 1 << 20
 _BLOCK_BYTES = 512
 END = bytes(2 * _BLOCK_BYTES)
-"""Two empty blocks."""
+"""The end of an archive: two empty blocks."""
 
 
 @attrs.frozen
@@ -24,7 +24,7 @@ class Member:
     """One file of the archive.
 
     Attributes:
-        name: Its path.
+        name: Its path in the archive.
         size_bytes: Its length.
     """
 
@@ -32,10 +32,10 @@ class Member:
     size_bytes: int
 
     def to_header(self) -> bytes:
-        """Gives its header's one form.
+        """Return the one valid header.
 
         Raises:
-            ValueError: If the format has no room for the name, or for a file of 8 GiB.
+            ValueError: If the name is too long for the format, or the file has 8 GiB or more.
         """
         info = tarfile.TarInfo(self.name)
         info.size = self.size_bytes
@@ -43,18 +43,18 @@ class Member:
 
     @property
     def padding(self) -> bytes:
-        """What fills its last block."""
+        """The zeros that fill its last block."""
         return bytes(-self.size_bytes % _BLOCK_BYTES)
 
 
 def read_member(file: BinaryIO) -> Member | None:
-    """Reads the next header.
+    """Read the next header.
 
     Returns:
         The member whose content follows; None at the end of the archive.
 
     Raises:
-        BundleError: If there is anything but a whole header in its one form, or anything behind the end.
+        BundleError: If the next block is no valid header, or anything follows the end of the archive.
     """
     block = _read(file, _BLOCK_BYTES)
     if not any(block):
@@ -64,24 +64,24 @@ def read_member(file: BinaryIO) -> Member | None:
     try:
         info = tarfile.TarInfo.frombuf(block, "ascii", "strict")
         member = Member(info.name, info.size)
-        sound = member.to_header() == block
+        is_canonical = member.to_header() == block
     except (tarfile.HeaderError, ValueError) as error:
         raise BundleError(f"expected the header of a file, got other bytes: {error}") from error
-    if not sound:
+    if not is_canonical:
         raise BundleError(f"expected the header of a plain file, got another for {info.name!r}")
     return member
 
 
 def read_content(file: BinaryIO, member: Member) -> Iterator[bytes]:
-    """Reads the content of the member whose header was read last.
+    """Read the content of the member whose header was read last, in chunks.
 
     Raises:
-        BundleError: If it is cut off, or padded with anything but zeros.
+        BundleError: If it is truncated, or padded with anything but zeros.
     """
-    left_bytes = member.size_bytes
-    while left_bytes:
-        chunk = _read(file, min(left_bytes, CHUNK_BYTES))
-        left_bytes -= len(chunk)
+    remaining_bytes = member.size_bytes
+    while remaining_bytes:
+        chunk = _read(file, min(remaining_bytes, CHUNK_BYTES))
+        remaining_bytes -= len(chunk)
         yield chunk
     if _read(file, len(member.padding)) != member.padding:
         raise BundleError(f"expected nothing but zeros behind {member.name}")
@@ -90,5 +90,5 @@ def read_content(file: BinaryIO, member: Member) -> Iterator[bytes]:
 def _read(file: BinaryIO, size_bytes: int) -> bytes:
     content = file.read(size_bytes)
     if len(content) != size_bytes:
-        raise BundleError(f"it is cut off: expected {size_bytes} more bytes, got {len(content)}")
+        raise BundleError(f"it is truncated: expected {size_bytes} more bytes, got {len(content)}")
     return content

@@ -1,35 +1,34 @@
-"""Publishes the versions of a verified bundle in the model repository: all of them, or none.
+"""Publish the versions of a verified bundle in the model repository: all of them, or none.
 
-Versions are staged, loaded as the server would, and then each is renamed. What goes wrong before the last rename is
-undone; what a killed one left staged is nobody's, and the next removes it.
+Versions are staged, loaded as the server would load them, and then renamed one by one. On an error before the last
+rename all is undone. What a killed process staged is removed by the next.
 """
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 from server.bundle.checksums import SBOM_FILE, VersionKey, split_name
-from server.bundle.opening import Bundle
+from server.bundle.opening import Bundle, read_to_end
 from server.disk import STAGING, locked, sync_folder, write_chunks
 from server.errors import BundleError
 from server.models.catalog import load_model
 
 
 def install_versions(bundle: Bundle, models_dir: Path) -> list[VersionKey]:
-    """Publishes the versions of a bundle that are not there yet; none is ever overwritten.
+    """Publish the versions of a bundle that are not in the repository yet; none is ever overwritten.
 
     Returns:
-        Those that it has published; the others were there already, equal in every byte.
+        The versions that were published now; the others were there already, equal in every byte.
 
     Raises:
-        BundleError: If there is another content under one of their numbers, or the bundle was changed since it was
-            verified.
+        BundleError: If one of them is there with another content, or the bundle was changed since it was verified.
         RefusedError: If the server would not serve one of them.
-        OSError: If the disk is full, or refuses otherwise.
+        OSError: If the disk is full, or fails otherwise.
     """
-    versions = bundle.sums.versions
+    versions = bundle.checksums.versions
     missing = [version for version, digests in versions.items() if not _is_there(models_dir, version, digests)]
     with ExitStack() as undo:
         _make_folder(models_dir, undo)
@@ -62,27 +61,21 @@ def _stage(bundle: Bundle, missing: list[VersionKey], staging: Path) -> None:
             (staging / str(version)).mkdir(parents=True, exist_ok=True)
             write_chunks(staging / str(version) / file, content)
         else:
-            pass_over(content)
+            read_to_end(content)
     for version in missing:
         sync_folder(staging / str(version))
         load_model(staging / str(version), version.name, version.number, threads=1, trusted=bundle.trusted)
-
-
-def pass_over(content: Iterator[bytes]) -> None:
-    """Read a member to its end, which verifies it, and keep nothing of it."""
-    for _chunk in content:
-        pass
 
 
 def _publish(staging: Path, models_dir: Path, missing: list[VersionKey], undo: ExitStack) -> None:
     for version in missing:
         folder = models_dir / version.name
         _make_folder(folder, undo)
-        staged, place = staging / str(version), models_dir / str(version)
+        staged, published = staging / str(version), models_dir / str(version)
         with locked(folder):
-            # Fails where the place holds anything, such as what was published meanwhile.
-            staged.rename(place)
-            undo.callback(shutil.rmtree, place)
+            # This fails if anything is there, such as a version published meanwhile.
+            staged.rename(published)
+            undo.callback(shutil.rmtree, published)
             sync_folder(folder)
     sync_folder(models_dir)
 

@@ -1,7 +1,7 @@
-"""A bundle's file -> Bundle: verified to the last bit, with nothing written; what is then read is verified again.
+"""Open a bundle: verify every bit of it before anything is written, and verify again what is read afterwards.
 
-The same open file is read both times, but it could be changed in between by whoever may write to it: so whoever takes
-its members must leave them staged until each has come to its end without an error.
+The same open file is read both times, but whoever may write to it could change it in between. So callers must keep the
+members staged until each of them was read to its end without an error.
 """
 
 import hashlib
@@ -13,60 +13,65 @@ from typing import BinaryIO
 import attrs
 
 from server.bundle.archive import Member, read_content, read_member
-from server.bundle.checksums import SUMS_FILE, SUMS_SIGNED_FILE, Sums
+from server.bundle.checksums import CHECKSUMS_FILE, CHECKSUMS_SIGNATURE_FILE, Checksums
 from server.errors import BundleError
 from server.models.trust import SIGNED_BYTES, TrustedKeys
 
-MAX_SUMS_BYTES = 1 << 20
-"""So much is read before a signature says that it may be: some 8,000 files."""
+MAX_CHECKSUMS_BYTES = 1 << 20
+"""The most that is read before the signature is verified: the checksums of some 8,000 files."""
 
 
 @attrs.frozen(eq=False)
 class Bundle:
-    """A bundle whose every bit was verified once.
+    """A bundle, every bit of which was verified once.
 
     Attributes:
-        sums: What is in it.
-        file: Its open file.
-        trusted: Whose signature it bears.
+        checksums: Its members and their hashes.
+        file: The open file.
+        trusted: The keys, one of which signed it.
     """
 
-    sums: Sums
+    checksums: Checksums
     file: BinaryIO
     trusted: TrustedKeys
 
     def members(self) -> Iterator[tuple[str, Iterator[bytes]]]:
-        """Reads it again: gives each member's name and its content in chunks, each to be read to its end.
+        """Read the bundle again: yield each member's name and its content in chunks, to be read to its end.
 
         Raises:
-            BundleError: If the file is not what it was. A content raises it behind its last chunk.
+            BundleError: If the file was changed. A content raises it after its last chunk.
         """
         self.file.seek(0)
-        if _read_sums(self.file, self.trusted) != self.sums:
+        if _read_checksums(self.file, self.trusted) != self.checksums:
             raise BundleError("it was changed while it was read")
-        yield from _read_members(self.file, self.sums)
+        yield from _read_members(self.file, self.checksums)
 
 
 @contextmanager
 def open_bundle(path: Path, trusted: TrustedKeys) -> Iterator[Bundle]:
-    """Opens a bundle and verifies all of it.
+    """Open a bundle and verify all of it.
 
     Raises:
-        BundleError: If it is not, in each of its bits, what one of the keys has signed.
+        BundleError: If it is not, bit by bit, what one of the keys has signed.
     """
     with path.open("rb") as file:
-        sums = _read_sums(file, trusted)
-        for _name, content in _read_members(file, sums):
-            for _chunk in content:
-                pass
-        yield Bundle(sums, file, trusted)
+        checksums = _read_checksums(file, trusted)
+        for _name, content in _read_members(file, checksums):
+            read_to_end(content)
+        yield Bundle(checksums, file, trusted)
 
 
-def _read_sums(file: BinaryIO, trusted: TrustedKeys) -> Sums:
-    content = _read_small(file, SUMS_FILE, MAX_SUMS_BYTES)
-    if not trusted.have_signed(content, _read_small(file, SUMS_SIGNED_FILE, SIGNED_BYTES)):
-        raise BundleError(f"{SUMS_SIGNED_FILE} is not the signature of {SUMS_FILE} by one of {trusted}")
-    return Sums.from_bytes(content)
+def read_to_end(content: Iterator[bytes]) -> None:
+    """Read a member to its end, which verifies it, and keep nothing of it."""
+    for _chunk in content:
+        pass
+
+
+def _read_checksums(file: BinaryIO, trusted: TrustedKeys) -> Checksums:
+    content = _read_small(file, CHECKSUMS_FILE, MAX_CHECKSUMS_BYTES)
+    if not trusted.have_signed(content, _read_small(file, CHECKSUMS_SIGNATURE_FILE, SIGNED_BYTES)):
+        raise BundleError(f"{CHECKSUMS_SIGNATURE_FILE} is not the signature of {CHECKSUMS_FILE} by one of {trusted}")
+    return Checksums.from_bytes(content)
 
 
 def _read_small(file: BinaryIO, name: str, max_bytes: int) -> bytes:
@@ -76,11 +81,11 @@ def _read_small(file: BinaryIO, name: str, max_bytes: int) -> bytes:
     return b"".join(read_content(file, member))
 
 
-def _read_members(file: BinaryIO, sums: Sums) -> Iterator[tuple[str, Iterator[bytes]]]:
-    for name, digest in sums.digests.items():
+def _read_members(file: BinaryIO, checksums: Checksums) -> Iterator[tuple[str, Iterator[bytes]]]:
+    for name, digest in checksums.digests.items():
         yield name, _read_hashed(file, _read_expected(file, name), digest)
     if member := read_member(file):
-        raise BundleError(f"expected no more members than {SUMS_FILE} has, got {member.name!r}")
+        raise BundleError(f"expected no more members than {CHECKSUMS_FILE} has, got {member.name!r}")
 
 
 def _read_expected(file: BinaryIO, name: str) -> Member:

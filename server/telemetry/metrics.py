@@ -7,6 +7,7 @@ of one row a tenth of its whole time (1.5 us for each observation), so that libr
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
@@ -93,6 +94,18 @@ class Counts(msgspec.Struct):
             tally.merge(other.stages[stage])
 
 
+class ProcessCounts(msgspec.Struct):
+    """All counts of one process.
+
+    Attributes:
+        models: By the model's name.
+        refusals: Requests refused before a model was asked, by status and reason.
+    """
+
+    models: dict[str, Counts]
+    refusals: dict[tuple[int, str], int]
+
+
 class ModelMetrics:
     """One model's instruments.
 
@@ -159,15 +172,18 @@ class Metrics(Collector):
         self,
         models: Mapping[str, ModelMetrics],
         read_others: Callable[[], Iterable[tuple[bytes, bool]]] = tuple,
+        refusals: Mapping[tuple[int, str], int] = MappingProxyType({}),
     ) -> None:
         """Makes them known to Prometheus's own text format.
 
         Args:
             models: This process's.
             read_others: Gives the snapshots of the processes beside it, and whether each is still alive.
+            refusals: How many requests this process has refused before a model was asked, by status and reason.
         """
         self._models = models
         self._read_others = read_others
+        self._refusals = refusals
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -177,18 +193,23 @@ class Metrics(Collector):
 
     def snapshot(self) -> bytes:
         """Gives what this process has counted, for those beside it."""
-        return msgspec.msgpack.encode({name: model.count() for name, model in self._models.items()})
+        models = {name: model.count() for name, model in self._models.items()}
+        return msgspec.msgpack.encode(ProcessCounts(models, dict(self._refusals)))
 
     def collect(self) -> Iterator[Metric]:
         """Words everything; called by the registry."""
-        counts = _read(self.snapshot())
+        own = _read(self.snapshot())
+        counts, refusals = own.models, Counter(own.refusals)
         for snapshot, is_alive in self._read_others():
-            for name, model in _read(snapshot).items():
+            other = _read(snapshot)
+            refusals.update(other.refusals)
+            for name, model in other.models.items():
                 if not is_alive:
                     model.queue_rows = 0
                 # Another process may serve a model that was published after this one had begun.
                 counts.setdefault(name, Counts()).merge(model)
         yield from _count_families(counts)
+        yield _refusal_family(refusals)
         yield from _histogram_families(counts)
         yield from self._setting_families()
 
@@ -211,8 +232,17 @@ class Metrics(Collector):
         yield coalescing
 
 
-def _read(snapshot: bytes) -> dict[str, Counts]:
-    return msgspec.msgpack.decode(snapshot, type=dict[str, Counts])
+def _read(snapshot: bytes) -> ProcessCounts:
+    return msgspec.msgpack.decode(snapshot, type=ProcessCounts)
+
+
+def _refusal_family(refusals: Mapping[tuple[int, str], int]) -> Metric:
+    family = CounterMetricFamily(
+        "corolla_refused", "Requests refused before a model was asked.", labels=["status", "reason"]
+    )
+    for (status, reason), count in refusals.items():
+        family.add_metric([str(status), reason], count)
+    return family
 
 
 def _count_families(counts: dict[str, Counts]) -> Iterator[Metric]:

@@ -104,8 +104,6 @@ class Feeder(HttpToolsProtocol):
 
     def _feed_slice(self, data: bytes) -> None:
         """Feeds the parser, and counts what it keeps to itself: an unfinished header, or one behind a chunked body."""
-        if self.timeout_keep_alive_task is not None:
-            self._unset_keepalive_if_required()
         self.begin_slice()
         self._progressed = False
         self._feed(data)

@@ -6,24 +6,31 @@ bytes of each, and Corolla's own body for a request that is no HTTP. One timer a
 What the two lean on in uvicorn (0.54), beside `asyncio.Protocol`'s own methods: the constructor's arguments;
 ``on_message_begin``, ``on_url``, ``on_header``, ``on_headers_complete``, ``on_body``, ``on_message_complete``,
 ``on_response_complete``; ``send_400_response``, ``_unset_keepalive_if_required``; the attributes ``parser``,
-``transport``, ``cycle``, ``pipeline``, ``flow``, ``headers``, ``url``, ``timeout_keep_alive_task`` and
+``transport``, ``cycle``, ``pipeline``, ``flow``, ``headers``, ``url``, ``timeout_keep_alive`` and
 ``server_state.default_headers``; that a ``cycle`` writes to its ``transport``, and has ``waiting_for_100_continue``;
 ``FlowControl.resume_reading``.
 `tests/server/wire/test_uvicorn.py` fails in plain words when these move.
 """
 
 import asyncio
+import select
 from typing import Any, Literal
 
-import msgspec
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from server.errors import BodyTooLargeError, OverloadedError
+from server.errors import (
+    BodyTooLargeError,
+    CorollaError,
+    HeadersTooLargeError,
+    MalformedRequestError,
+    OverloadedError,
+    RequestTimeoutError,
+)
 from server.wire.connections import Watch
 from server.wire.cork import Cork
 from server.wire.feeder import Feeder
-from server.wire.replies import Reply, render, reply_to
+from server.wire.replies import refusal_reason, render, reply_to
 
 WATCH = "watch"
 """Where the lifespan's state has the process's watch."""
@@ -94,7 +101,9 @@ class Guard(Feeder):
         """Begins with the next request, where one has come."""
         self._cork.release()  # an answer without a body is one write
         super().on_response_complete()
+        self._unset_keepalive_if_required()  # the registry's sweep closes idle connections, not a timer for each
         self.feed_on()
+        self._await_next_request()
 
     def begin_slice(self) -> None:
         """Begins to wait for a request as soon as anything comes, or a blank line would end the wait for one."""
@@ -103,7 +112,8 @@ class Guard(Feeder):
 
     def refuse_head(self) -> None:
         """Refuses headers that are too long, or do not end."""
-        self._refuse(_error(431, f"expected headers of at most {self._limits.max_header_bytes} bytes, got more"))
+        limit = self._limits.max_header_bytes
+        self._refuse(HeadersTooLargeError(f"expected headers of at most {limit} bytes, got more"))
 
     def on_message_begin(self) -> None:
         """Begins to wait for the end of a request's headers."""
@@ -153,7 +163,7 @@ class Guard(Feeder):
         if self._body_bytes > self._limits.max_body_bytes:
             self._refuse(self._too_large(self._body_bytes))
         elif self._body_bytes > SMALL_BODY_BYTES and self._watch.held_bytes > self._limits.max_held_bytes:
-            self._refuse(reply_to(OverloadedError("too many large bodies are being sent at once", "memory", 1.0)))
+            self._refuse(OverloadedError("too many large bodies are being sent at once", "memory", 1.0))
         else:
             self.take_body(body)
 
@@ -165,8 +175,7 @@ class Guard(Feeder):
             self._begun = False
             self._let_go()
             self.end_request()
-            if self._awaits == "nothing" and self.is_idle():  # it was answered before its body had come
-                self._await("request", self.timeout_keep_alive)
+            self._await_next_request()  # it may have been answered before its body had come
 
     def begin_head(self) -> None:
         """Takes up the first byte of a request."""
@@ -204,11 +213,35 @@ class Guard(Feeder):
             return
         if self._awaits == "nothing" or now_s < self._due_s:
             return
-        if self._refused or self._awaits == "request":
-            self.transport.close()  # the refusal has been said, or nothing was asked
+        if self._refused:
+            self.transport.close()  # the client has had time to read what was said last
+            return
+        if self._awaits == "request":
+            self.close_idle()
             return
         limit_s = self._limits.header_s if self._awaits == "headers" else self._limits.body_s
-        self._refuse(_error(408, f"the {self._awaits} took longer than {limit_s:g} s"))
+        self._refuse(RequestTimeoutError(f"the {self._awaits} took longer than {limit_s:g} s"))
+
+    def idle_until_s(self) -> float | None:
+        """Return when this connection is to be closed if it is kept open between requests, on the loop's clock."""
+        return self._due_s if self._awaits == "request" and self.cycle is not None else None
+
+    def close_idle(self) -> None:
+        """Close a connection on which nothing is asked, in a way that the client can tell (RFC 9112, 9.6).
+
+        A request that has come is answered first, even if it is still in the kernel's buffer. One that comes later is
+        not begun with: it meets the end of the stream, and no reset, since what is sent is read for a while.
+        """
+        if not (self.transport.is_closing() or self._has_unread()):
+            self._refused = True
+            self._await("end", LINGER_S)
+            self.transport.write_eof()
+
+    def _has_unread(self) -> bool:
+        """Return whether the kernel has bytes of this connection, or its end, which the loop has not read yet."""
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     def _is_unread(self, now_s: float) -> bool:
         """Says whether the client has read nothing of its answers for too long."""
@@ -220,7 +253,12 @@ class Guard(Feeder):
 
     def send_400_response(self, msg: str) -> None:
         """Answers what is no HTTP, in Corolla's own way."""
-        self._refuse(_error(400, f"the request is not valid HTTP: {msg}"))
+        self._refuse(MalformedRequestError(f"the request is not valid HTTP: {msg}"))
+
+    def _await_next_request(self) -> None:
+        """Keep the connection open for its next request, if all that came has been answered."""
+        if self._awaits == "nothing" and self.is_idle():
+            self._await("request", self.timeout_keep_alive)
 
     def _await(self, what: Literal["request", "headers", "body", "end"], limit_s: float) -> None:
         self._awaits = what
@@ -232,14 +270,14 @@ class Guard(Feeder):
         self._body_bytes = 0
 
     def _close_if_idle(self) -> None:
-        if self.is_idle() and self._awaits in {"request", "nothing"}:
+        if self._awaits == "request" and not self._has_unread():
             self.transport.close()
 
-    def _too_large(self, size_bytes: int) -> Reply:
+    def _too_large(self, size_bytes: int) -> CorollaError:
         limit = self._limits.max_body_bytes
-        return reply_to(BodyTooLargeError(f"expected a body of at most {limit} bytes, got {size_bytes} or more"))
+        return BodyTooLargeError(f"expected a body of at most {limit} bytes, got {size_bytes} or more")
 
-    def _refuse(self, reply: Reply) -> None:
+    def _refuse(self, error: CorollaError) -> None:
         """Answers, and closes once the client has had time to read it; nothing more of what it sends is looked at.
 
         Where earlier requests are unanswered, the refusal would be taken for the answer to the first of them: they are
@@ -247,6 +285,8 @@ class Guard(Feeder):
         """
         if self._refused or self.transport.is_closing():
             return
+        reply = reply_to(error)
+        self._watch.refusals[reply.status, refusal_reason(error)] += 1
         self._refused = True
         self._let_go()
         self.flow.resume_reading()
@@ -272,7 +312,3 @@ class Guard(Feeder):
             self.cycle.waiting_for_100_continue = False
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-
-
-def _error(status: int, message: str) -> Reply:
-    return Reply(status, msgspec.json.encode({"error": message}))

@@ -21,7 +21,6 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from convert.errors import ConvertError
 from convert.parity.answers import to_rows
 from convert.publishing.candidate import Candidate, make_candidate
-from server.models.session import Session
 from tests.bench.report import REPORTS
 from training.dataset import Dataset, read_dataset
 from training.estimators import ESTIMATORS, choose_estimator
@@ -93,18 +92,18 @@ def _certify(dataset: Dataset, estimator: str, folder: Path) -> Line:
     except ConvertError as error:
         return Line(dataset.name, estimator, "none", 0, f"refused: {error}"[:60], "", 0, 0, 0, 0, 0)
     certified_s = time.perf_counter() - begun_s
-    certificate = candidate.climbed.proof.certificate
+    certificate = candidate.result.proof.certificate
     parity = certificate.parity
     return Line(
         table=dataset.name,
         estimator=estimator,
-        precision=candidate.climbed.rungs[-1].precision,
+        precision=candidate.result.attempts[-1].precision,
         rows=parity.rows,
         mismatches=str(parity.mismatches),
         largest=f"{parity.max_difference:.0e}",
         refused=sum(compared.unanswered for compared in certificate.compared),
         certified_s=certified_s,
-        kb=len(candidate.climbed.compiled.model) / 1000,
+        kb=len(candidate.result.compiled.model) / 1000,
         row_us=candidate.row_us,
         faster=_speed_up(candidate),
     )
@@ -112,9 +111,9 @@ def _certify(dataset: Dataset, estimator: str, folder: Path) -> Line:
 
 def _speed_up(candidate: Candidate) -> float:
     """Return the ratio of the estimator's median time for one row to the compiled model's, measured in turn."""
-    session = Session(candidate.climbed.compiled.model, candidate.climbed.compiled.signature)
-    frame = candidate.left.dataset.features.iloc[:1]
-    rows, estimator = to_rows(frame), candidate.left.estimator
+    session = candidate.result.session
+    frame = candidate.artifacts.dataset.features.iloc[:1]
+    rows, estimator = to_rows(frame), candidate.artifacts.estimator
     ask = getattr(estimator, "predict_proba", estimator.predict)
     compiled_s: list[float] = []
     estimator_s: list[float] = []

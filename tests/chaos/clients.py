@@ -9,7 +9,6 @@ from typing import cast
 import msgspec
 import numpy as np
 import pandas as pd
-import pytest
 
 from server.contract.signature import Label, Signature
 from tests.support.server_process import ServerProcess
@@ -17,7 +16,6 @@ from tests.support.server_process import ServerProcess
 CLIENTS = 64
 BOUND_S = 60
 PATIENT = ("--deadline-ms", "60000", "--max-queue-rows", "10000")
-BOTH_WAYS = pytest.mark.parametrize("way", [(), ("--no-lane",)], ids=["lane", "no-lane"])
 LENGTH = re.compile(rb"content-length: (\d+)")
 
 Reply = tuple[int, bytes]

@@ -4,16 +4,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.chaos.good_client import BODY_LIMIT, FLAGS, check_sound, count_descriptors
+from tests.chaos.good_client import BODY_LIMIT, check_sound, count_descriptors
+from tests.support.lane import BOTH_WAYS
 from tests.support.server_process import ServerProcess, serving, wait_for
 from tests.support.workshop import Workshop
 
 
-@pytest.fixture(params=FLAGS)
+@pytest.fixture(params=BOTH_WAYS)
 def server(iris_workshop: Workshop, request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
     """One of its own for each test: what one has made of the memory would hide what the next does."""
-    flags = FLAGS[request.param]
-    with serving(iris_workshop.models_dir, "--max-body-bytes", str(BODY_LIMIT), *flags) as running:
+    with serving(iris_workshop.models_dir, "--max-body-bytes", str(BODY_LIMIT), *request.param) as running:
         descriptors = count_descriptors(running)
         yield running
         wait_for("end of all connections", lambda: count_descriptors(running) <= descriptors)

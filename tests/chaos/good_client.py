@@ -12,7 +12,6 @@ import psutil
 from tests.support.server_process import ServerProcess
 from tests.support.wire import Wire, post, wire_to
 
-FLAGS = {"lane": (), "no-lane": ("--no-lane",)}
 BODY_LIMIT = 1_048_575  # not the default, so that the flag is seen to count
 MEBIBYTE = 2**20
 FEATURES = ("SepalLengthCm", "SepalWidthCm", "PetalLengthCm", "PetalWidthCm")

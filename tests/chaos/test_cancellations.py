@@ -15,7 +15,6 @@ import psutil
 import pytest
 
 from tests.chaos.clients import (
-    BOTH_WAYS,
     BOUND_S,
     Reply,
     as_dicts,
@@ -27,6 +26,7 @@ from tests.chaos.clients import (
     post_rows,
     until,
 )
+from tests.support.lane import BOTH_WAYS
 from tests.support.server_process import ServerProcess, serving, wait_for
 from tests.support.slow_model import publish_slow_model
 from tests.support.workshop import Workshop
@@ -133,7 +133,7 @@ def faults_told(server: ServerProcess) -> list[str]:
     return [line["message"] for line in server.log() if line["level"] != "info"]
 
 
-@BOTH_WAYS
+@pytest.mark.parametrize("way", BOTH_WAYS)
 def test_thousands_who_go_away_at_any_moment_leave_nothing_behind(
     models_dir: Path, rows: Sequence[bytes], way: tuple[str, ...]
 ) -> None:
@@ -166,7 +166,7 @@ def in_haste(requests: Sequence[bytes], milliseconds: int) -> list[bytes]:
     return [request.replace(b"\r\n", b"\r\ncorolla-deadline-ms: %d\r\n" % milliseconds, 1) for request in requests]
 
 
-@BOTH_WAYS
+@pytest.mark.parametrize("way", BOTH_WAYS)
 def test_a_time_when_four_of_five_give_up_does_no_lasting_harm(
     models_dir: Path, rows: Sequence[bytes], way: tuple[str, ...]
 ) -> None:

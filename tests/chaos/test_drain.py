@@ -11,23 +11,15 @@ import httpx
 import psutil
 import pytest
 
+from tests.support.lane import BOTH_WAYS
 from tests.support.server_process import ServerProcess, serving, wait_for, workers_of
 from tests.support.slow_model import publish_slow_model
-from tests.support.wire import read_all
+from tests.support.wire import ANSWER, post, read_all
 from tests.support.workshop import IRIS_ROW, Workshop
 
 IN_FLIGHT = 200
 TIMES = 20
 WAIT_S = 60
-BODY = httpx.Request("POST", "http://x", json=dict(IRIS_ROW)).content
-
-
-def request(path: str) -> bytes:
-    return b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (
-        path.encode(),
-        len(BODY),
-        BODY,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +29,7 @@ def slow_models(iris_workshop: Workshop, tmp_path_factory: pytest.TempPathFactor
     return models_dir
 
 
-@pytest.mark.parametrize("flags", [(), ("--no-lane",)], ids=["lane", "no-lane"])
+@pytest.mark.parametrize("flags", BOTH_WAYS)
 def test_what_was_in_flight_at_sigterm_is_answered_time_after_time(slow_models: Path, flags: tuple[str, ...]) -> None:
     """Each time 200 are taken, most of them queued, and then the server is told to stop."""
     bounds = ("--coalescing", "worker", "--max-batch-rows", "2", "--deadline-ms", "60000")
@@ -45,7 +37,7 @@ def test_what_was_in_flight_at_sigterm_is_answered_time_after_time(slow_models: 
         with serving(slow_models, *bounds, *flags) as server:
             connections = [socket.create_connection(("127.0.0.1", server.port), WAIT_S) for _ in range(IN_FLIGHT)]
             for connection in connections:
-                connection.sendall(request("/slow/predict"))
+                connection.sendall(post(target=b"/slow/predict"))
             wait_for("queue", lambda server=server: server.metric("corolla_queue_rows") > 0)
             assert server.stop() == 0
             answers = [read_all(connection) for connection in connections]
@@ -74,12 +66,12 @@ class Client(threading.Thread):
     def run(self) -> None:
         try:
             while not self._stopped.is_set():
-                self.connection.sendall(request("/iris/predict"))
+                self.connection.sendall(post())
                 answer = self.connection.recv(65_536)
                 self.is_lost = not answer
                 if self.is_lost:
                     return
-                self.right += answer.endswith(b'{"output":"Iris-virginica","model_name":"log_reg_1"}')
+                self.right += answer.endswith(ANSWER)
                 self.wrong += not answer.startswith(b"HTTP/1.1 200")
         except ConnectionError:
             self.is_lost = True

@@ -11,7 +11,6 @@ import pytest
 
 from server.contract.signature import Label, Signature
 from tests.chaos.clients import (
-    BOTH_WAYS,
     PATIENT,
     Reply,
     Row,
@@ -23,6 +22,7 @@ from tests.chaos.clients import (
     labels_or_status,
     post_rows,
 )
+from tests.support.lane import BOTH_WAYS
 from tests.support.marked_model import MARK, publish_marked_model
 from tests.support.server_process import serving
 from tests.support.workshop import Workshop
@@ -168,7 +168,7 @@ SPOILT: Sequence[tuple[Callable[[Row, str], bytes], int]] = [
 ]
 
 
-@BOTH_WAYS
+@pytest.mark.parametrize("way", BOTH_WAYS)
 def test_bad_rows_fail_alone_and_their_neighbours_are_answered_as_if_alone(
     iris_workshop: Workshop, signature: Signature, estimator: Estimator, way: tuple[str, ...]
 ) -> None:
@@ -209,7 +209,7 @@ def mark(row: Row, name: str) -> Row:
     return {**row, name: MARK + 1}
 
 
-@BOTH_WAYS
+@pytest.mark.parametrize("way", BOTH_WAYS)
 def test_a_row_that_the_model_fails_on_fails_alone(marked: Path, signature: Signature, way: tuple[str, ...]) -> None:
     """Of 240 requests in flight together every tenth has such a row; every sixth asks about several rows."""
     first, *others = (feature.name for feature in signature.features)

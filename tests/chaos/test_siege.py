@@ -11,7 +11,8 @@ from contextlib import ExitStack
 import attrs
 import pytest
 
-from tests.chaos.good_client import BLANK_LINE, FLAGS, HEALTH, GoodClient, Memory, check_sound, count_descriptors
+from tests.chaos.good_client import BLANK_LINE, HEALTH, GoodClient, Memory, check_sound, count_descriptors
+from tests.support.lane import LANE_FLAGS
 from tests.support.server_process import serving, wait_for
 from tests.support.wire import post
 from tests.support.workshop import Workshop
@@ -123,7 +124,9 @@ def sieges(iris_workshop: Workshop) -> Iterator[dict[str, Siege]]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 8192), hard))
     with ExitStack() as stack:
-        servers = {name: stack.enter_context(serving(iris_workshop.models_dir, *FLAGS[name])) for name in FLAGS}
+        servers = {
+            name: stack.enter_context(serving(iris_workshop.models_dir, *flags)) for name, flags in LANE_FLAGS.items()
+        }
         descriptors = {name: count_descriptors(server) for name, server in servers.items()}
         memories = {name: Memory.of(server) for name, server in servers.items()}
         clients = {name: GoodClient(server.port) for name, server in servers.items()}
@@ -140,14 +143,14 @@ def sieges(iris_workshop: Workshop) -> Iterator[dict[str, Siege]]:
             wait_for("end", lambda name=name, server=server: count_descriptors(server) <= descriptors[name])
         yield {
             name: Siege(besiegers[name], clients[name], memories[name].peak_mib(), memories[name].growth_mib())
-            for name in FLAGS
+            for name in LANE_FLAGS
         }
         for server in servers.values():
             check_sound(server)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-@pytest.fixture(params=FLAGS)
+@pytest.fixture(params=LANE_FLAGS)
 def siege(sieges: dict[str, Siege], request: pytest.FixtureRequest) -> Siege:
     return sieges[request.param]
 

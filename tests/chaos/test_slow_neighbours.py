@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.clients import (
-    BOTH_WAYS,
     BOUND_S,
     PATIENT,
     Reply,
@@ -19,6 +18,7 @@ from tests.chaos.clients import (
     post_rows,
     until,
 )
+from tests.support.lane import BOTH_WAYS
 from tests.support.server_process import ServerProcess, serving, wait_for
 from tests.support.slow_model import publish_slow_model
 from tests.support.workshop import IRIS_ROW, Workshop
@@ -59,7 +59,7 @@ async def count_probes_and_batches(server: ServerProcess, clients: int) -> tuple
     return len(probes.result()), after - before
 
 
-@BOTH_WAYS
+@pytest.mark.parametrize("way", BOTH_WAYS)
 def test_the_loop_goes_on_while_a_batch_runs(slow_pair: Path, way: tuple[str, ...]) -> None:
     """A batch costs tens of milliseconds; were the loop to run it, one probe would be answered for each at most."""
     flags = ("--coalescing", "worker", "--max-batch-rows", "64")
@@ -87,7 +87,7 @@ async def ask_singles_beside_a_flood(server: ServerProcess, row: bytes) -> tuple
     return [reply for replies in singles for reply in replies], was_answered, [task.result() for task in flood]
 
 
-@BOTH_WAYS
+@pytest.mark.parametrize("way", BOTH_WAYS)
 def test_large_requests_starve_neither_small_ones_nor_another_model(slow_pair: Path, way: tuple[str, ...]) -> None:
     row = encode(IRIS_ROW)
     flags = ("--coalescing", "worker", "--max-batch-rows", "16")

@@ -9,7 +9,7 @@ import pytest
 from convert.compile.export import Compiled
 from convert.parity.probes import Probes, make_probes
 from convert.parity.proof import Proof, prove
-from convert.publishing.precision import Rung
+from convert.publishing.precision import Attempt
 from convert.publishing.publish import Publication
 from server.models.repository import MODEL_FILE
 from server.models.session import Session
@@ -84,14 +84,14 @@ def real_reports() -> None:
 
 
 @pytest.fixture
-def left(iris_workshop: Workshop) -> Artifacts:
-    """What the Iris run left, read anew: a test may change the estimator."""
+def artifacts(iris_workshop: Workshop) -> Artifacts:
+    """The artifacts of the Iris run, loaded anew: a test may change the estimator."""
     return load_artifacts(iris_workshop.data_dir / "runs" / "1", RunLog(iris_workshop.data_dir).find(1))
 
 
 @pytest.fixture
-def estimator(left: Artifacts) -> Estimator:
-    return left.estimator
+def estimator(artifacts: Artifacts) -> Estimator:
+    return artifacts.estimator
 
 
 @pytest.fixture(scope="session")
@@ -108,8 +108,8 @@ def session(compiled: Compiled) -> Session:
 @pytest.fixture(scope="session")
 def proof(iris_workshop: Workshop, compiled: Compiled, iris: Dataset) -> Proof:
     """That the Iris model answers the table's own rows as the estimator does."""
-    left = load_artifacts(iris_workshop.data_dir / "runs" / "1", RunLog(iris_workshop.data_dir).find(1))
-    return prove(left.estimator, compiled, (Probes("known", iris.features),))
+    artifacts = load_artifacts(iris_workshop.data_dir / "runs" / "1", RunLog(iris_workshop.data_dir).find(1))
+    return prove(artifacts.estimator, compiled, (Probes("known", iris.features),))
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def publication(iris_workshop: Workshop, compiled: Compiled, proof: Proof) -> Pu
         model_name=manifest.model_name,
         compiled=compiled,
         certificate=proof.certificate,
-        rungs=(Rung("float32", None),),
+        attempts=(Attempt("float32", None),),
         golden=proof.golden,
         run=manifest.run,
     )

@@ -1,6 +1,5 @@
 """The command takes a run's id to a published version; it takes what it tells of, and no other arguments."""
 
-import importlib
 import runpy
 import sys
 from collections import Counter
@@ -50,8 +49,8 @@ def test_a_finished_run_is_published_and_its_folder_alone_is_printed(
     assert [line.strip().startswith(kind) for line, kind in zip(kinds, IRIS_KINDS, strict=True)] == [True] * 5
     rows = 2 * 150 + FEW_ROWS + 288
     assert verdict.startswith(f"parity proven: 0 of {rows} rows differ (tolerance 1e-05); with its neighbours ")
-    assert parity == f"gate parity: open: 0 of {rows} rows differ, 0 allowed"
-    assert served.startswith("gate served: open: accuracy on the held-out rows 0.9211, that of iris/1 0.9211")
+    assert parity == f"gate parity: passed: 0 of {rows} rows differ, 0 allowed"
+    assert served.startswith("gate served: passed: accuracy on the held-out rows 0.9211, that of iris/1 0.9211")
     manifest = published(workshop, 2)
     known = Counter(golden.output for golden in manifest.golden)
     assert known.keys() == set(manifest.signature.labels)
@@ -151,11 +150,9 @@ def test_wrong_arguments_end_with_exit_code_2(
     assert message in capsys.readouterr().err
 
 
-def test_the_command_runs_only_where_it_is_called(
+def test_the_command_gives_its_code_to_the_shell(
     workshop: Workshop, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    importlib.import_module("convert.__main__")
-    monkeypatch.delitem(sys.modules, "convert.__main__")
     places = ["--data-dir", str(workshop.data_dir), "--models-dir", str(workshop.models_dir)]
     for arguments, code in ((["1"], 0), (["2"], 1)):
         monkeypatch.setattr(sys, "argv", ["convert", *arguments, *places])

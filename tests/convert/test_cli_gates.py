@@ -90,7 +90,7 @@ def test_a_model_that_does_not_answer_the_first_row_is_one_that_is_not_proven(
     assert convert(bench, "--largest-row-us", "1e9") == 3
     told = capsys.readouterr().err
     assert "    compiled model: no finite answer\n" in told
-    assert "gate speed: CLOSED: inf us for one row, 1,000,000,000 at most" in told
+    assert "gate speed: FAILED: inf us for one row, 1,000,000,000 at most" in told
 
 
 def test_as_many_mismatches_as_are_allowed_are_published_and_told_wherever_the_version_is(
@@ -140,7 +140,7 @@ def test_a_closed_gate_ends_with_exit_code_4_is_logged_and_leaves_what_is_served
     assert convert(workshop, *options) == 4
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert f"\ngate {closed}: CLOSED: " in printed.err
+    assert f"\ngate {closed}: FAILED: " in printed.err
     assert printed.err.endswith("\nnothing is published; what is served stays\n")
     assert contents(workshop.models_dir) == before
     assert (closed, False) in gates_of(workshop)[2:]
@@ -156,7 +156,7 @@ def test_a_worse_model_than_the_served_one_is_published_only_where_the_tolerance
     capsys.readouterr()
     assert convert(workshop, "2") == 4
     assert re.search(
-        r"^gate served: CLOSED: accuracy on the held-out rows 0\.\d{4}, that of iris/1 0\.9211: "
+        r"^gate served: FAILED: accuracy on the held-out rows 0\.\d{4}, that of iris/1 0\.9211: "
         r"lower by 0\.\d{4}, more than the tolerance of 0\.01 \(--tolerance of convert\)$",
         capsys.readouterr().err,
         re.MULTILINE,
@@ -173,7 +173,7 @@ def test_a_model_of_other_features_replaces_the_served_one_only_where_that_is_sa
     assert fewer.train("--drop", "Id", "--drop", "PetalWidthCm") == 0
     capsys.readouterr()
     assert convert(workshop, "2") == 4
-    assert "gate served: CLOSED: iris/1 takes other values: of 'PetalWidthCm': " in capsys.readouterr().err
+    assert "gate served: FAILED: iris/1 takes other values: of 'PetalWidthCm': " in capsys.readouterr().err
     assert list_versions(workshop.models_dir) == {"iris": [1]}
     assert convert(workshop, "2", "--replace") == 0
     assert [feature.name for feature in published(workshop, 2).signature.features][-1] == "PetalLengthCm"
@@ -185,7 +185,7 @@ def test_limits_are_the_projects_and_a_flag_goes_before_them(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pyproject.toml").write_text("[tool.corolla]\nlargest_bytes = 100\n")
     assert convert(workshop) == 4
-    assert "gate size: CLOSED: " in capsys.readouterr().err
+    assert "gate size: FAILED: " in capsys.readouterr().err
     assert convert(workshop, "--largest-bytes", "1e6") == 0
     (tmp_path / "pyproject.toml").write_text("[tool.corolla]\nlargest_byte = 100\n")
     assert convert(workshop) == 1

@@ -1,7 +1,8 @@
 """One real server for every test that only asks, and versions that a test may spoil."""
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import attrs
@@ -11,6 +12,7 @@ import pytest
 import convert.cli
 from server.contract.signature import Label
 from tests.support.container_process import serving_in_container
+from tests.support.lane import BOTH_WAYS
 from tests.support.server_process import ServerProcess, serving
 from tests.support.typed_model import typed_manifest, typed_model
 from tests.support.versions import write_version
@@ -22,22 +24,32 @@ TYPED: Mapping[str, tuple[Label, ...]] = {
     "words": ("no", "yes"),
     "numbers": (),
 }
+Start = Callable[..., AbstractContextManager[ServerProcess]]
 
 
-@pytest.fixture(scope="session", params=[(), ("--no-lane",)], ids=["lane", "no-lane"])
-def server(iris_workshop: Workshop, request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
-    """Every test that asks it holds with the lane and without, and in a container too."""
-    image = request.config.getoption("--image")
-    start = functools.partial(serving_in_container, image) if image else serving
-    with start(iris_workshop.models_dir, "--max-body-bytes", "600000", *request.param) as running:
+def serve_for_all(start: Start, models_dir: Path, max_body_bytes: int, way: Sequence[str]) -> Iterator[ServerProcess]:
+    """Yield a server that many tests ask, and fail unless it then stops as it should."""
+    with start(models_dir, "--max-body-bytes", str(max_body_bytes), "--keep-alive-s", "5", *way) as running:
         yield running
         assert running.stop() == 0
 
 
-@pytest.fixture(scope="session")
-def client(server: ServerProcess) -> Iterator[httpx.Client]:
+def client_of(server: ServerProcess) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=server.url, timeout=30) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session", params=BOTH_WAYS)
+def server(iris_workshop: Workshop, request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
+    """Every test that asks it holds with the lane and without, and in a container too."""
+    image = request.config.getoption("--image")
+    start = functools.partial(serving_in_container, image) if image else serving
+    yield from serve_for_all(start, iris_workshop.models_dir, 600_000, request.param)
+
+
+@pytest.fixture(scope="session")
+def client(server: ServerProcess) -> Iterator[httpx.Client]:
+    yield from client_of(server)
 
 
 @pytest.fixture(scope="session")
@@ -51,17 +63,14 @@ def typed_models(iris_workshop: Workshop, tmp_path_factory: pytest.TempPathFacto
     return folder
 
 
-@pytest.fixture(scope="session", params=[(), ("--no-lane",)], ids=["lane", "no-lane"])
+@pytest.fixture(scope="session", params=BOTH_WAYS)
 def typed_server(typed_models: Path, request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
-    with serving(typed_models, "--max-body-bytes", "100000", *request.param) as running:
-        yield running
-        assert running.stop() == 0
+    yield from serve_for_all(serving, typed_models, 100_000, request.param)
 
 
 @pytest.fixture(scope="session")
 def typed_client(typed_server: ServerProcess) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=typed_server.url, timeout=30) as opened:
-        yield opened
+    yield from client_of(typed_server)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """More than can be done in time is refused at once; what is late or no longer wanted is not run."""
 
-import json
 import socket
 from collections import Counter
 from collections.abc import Iterator
@@ -10,14 +9,15 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.lane import BOTH_WAYS
 from tests.support.server_process import ServerProcess, serving, wait_for
 from tests.support.slow_model import publish_slow_model
-from tests.support.workshop import IRIS_ROW, Workshop
+from tests.support.wire import BODY, post, read_all
+from tests.support.workshop import Workshop
 
 PREDICT = "/slow/predict"
 QUEUE_ROWS = 12
-BODY = json.dumps(dict(IRIS_ROW)).encode()
-REQUEST = b"POST /slow/predict HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s" % (len(BODY), BODY)
+REQUEST = post(target=PREDICT.encode())
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def slow_models(tmp_path_factory: pytest.TempPathFactory, iris_workshop: Worksho
     return models_dir
 
 
-@pytest.fixture(params=[(), ("--no-lane",)], ids=["lane", "no-lane"])
+@pytest.fixture(params=BOTH_WAYS)
 def slow(slow_models: Path, request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
     """One row at a time, some 5 ms each, and a short queue."""
     bounds = ("--max-batch-rows", "1", "--max-queue-rows", str(QUEUE_ROWS), "--coalescing", "worker")
@@ -114,7 +114,7 @@ def test_readiness_fails_before_the_server_stops(slow_models: Path) -> None:
         server.process.terminate()
         wait_for("shutdown", lambda: "Waiting for connections to close" in server.log_file.read_text())
         busy.sendall(probe[-2:])
-        answer = b"".join(iter(lambda: busy.recv(65_536), b""))
+        answer = read_all(busy)
         assert answer.startswith(b"HTTP/1.1 503")
         assert b'"status":"draining"' in answer
         assert server.process.wait(30) == 0

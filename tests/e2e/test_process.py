@@ -16,6 +16,7 @@ import pytest
 from server.host.cgroup import read_cores
 from server.models.repository import MANIFEST_FILE, MODEL_FILE
 from tests.support.server_process import STOP_S, free_port, read_log, serving, start, wait_for
+from tests.support.wire import ANSWER, post, read_all
 from tests.support.workshop import IRIS_ROW, Workshop
 
 CORES = read_cores()
@@ -133,18 +134,17 @@ def test_a_signal_ends_the_server_with_0(iris_workshop: Workshop, number: signal
 
 
 def test_a_request_in_flight_is_answered_after_sigterm(iris_workshop: Workshop) -> None:
-    body = json.dumps(dict(IRIS_ROW)).encode()
-    head = f"POST /iris/predict HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+    request = post()
     with serving(iris_workshop.models_dir) as server:
         with socket.create_connection(("127.0.0.1", server.port), timeout=STOP_S) as connection:
-            connection.sendall(head + body[:10])
+            connection.sendall(request[:-10])
             # A later connection that is answered shows that the server has read the half request.
             assert httpx.get(f"{server.url}/healthz").status_code == 200
             server.process.terminate()
             wait_for("shutdown", lambda: "Shutting down" in server.log_file.read_text())
-            connection.sendall(body[10:])
-            answer = b"".join(iter(lambda: connection.recv(65_536), b""))
-        assert b'{"output":"Iris-virginica","model_name":"log_reg_1"}' in answer
+            connection.sendall(request[-10:])
+            answer = read_all(connection)
+        assert ANSWER in answer
         assert server.process.wait(STOP_S) == 0
 
 

@@ -11,6 +11,7 @@ import pytest
 
 import convert.cli
 import training.cli
+from tests.support.lane import BOTH_WAYS
 from tests.support.server_process import serving
 from training.artifacts import load_artifacts
 from training.runlog import RunLog
@@ -54,7 +55,7 @@ def make_table() -> str:
     return frame.to_csv(index=False)
 
 
-@pytest.mark.parametrize("way", [(), ("--no-lane",)], ids=["lane", "no-lane"])
+@pytest.mark.parametrize("way", BOTH_WAYS)
 def test_every_row_of_a_mixed_table_is_answered_as_by_its_estimator(trained: Path, way: tuple[str, ...]) -> None:
     log = RunLog(trained / "data")
     with serving(trained / "models", *way) as server, httpx.Client(base_url=server.url, timeout=30) as client:

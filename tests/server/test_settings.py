@@ -20,6 +20,7 @@ def test_without_flags_and_variables_the_defaults_hold() -> None:
         deadline_ms=1000,
         coalescing="auto",
         max_body_bytes=1_048_576,
+        keep_alive_s=120,
         no_lane=False,
         access_log=False,
     )
@@ -37,6 +38,7 @@ def test_variables_are_read() -> None:
         "COROLLA_COALESCING": "worker",
         "COROLLA_NO_LANE": "1",
         "COROLLA_MAX_BODY_BYTES": "1000",
+        "COROLLA_KEEP_ALIVE_S": "75",
         "COROLLA_ACCESS_LOG": "true",
     }
     assert read_settings([], environment) == Settings(
@@ -49,6 +51,7 @@ def test_variables_are_read() -> None:
         deadline_ms=50,
         coalescing="worker",
         max_body_bytes=1000,
+        keep_alive_s=75,
         no_lane=True,
         access_log=True,
     )

@@ -1,4 +1,4 @@
-"""What tests of bundles need: one on its way, and a host that refuses what is made of it."""
+"""Fixtures: a bundle, and a host that refuses forgeries of it."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ def journey(workshop: Workshop, tmp_path: Path) -> Journey:
 
 @pytest.fixture
 def refuses(journey: Journey, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[bytes], str]]:
-    """Gives a bundle's bytes to the host, and what it says when it refuses them; the host must stay as it was."""
+    """Give a bundle's bytes to the host and return its refusal; the host must stay as it was."""
     before = tree(journey.models_dir)
 
     def refuse(content: bytes) -> str:

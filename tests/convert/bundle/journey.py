@@ -9,7 +9,7 @@ import attrs
 from convert.bundle.cli import main
 from convert.bundle.keys import SigningKey, read_signing_key
 from server.bundle.archive import END, Member
-from server.bundle.checksums import SUMS_FILE, SUMS_SIGNED_FILE
+from server.bundle.checksums import CHECKSUMS_FILE, CHECKSUMS_SIGNATURE_FILE
 from tests.support.workshop import Workshop
 
 IRIS_FILES = (
@@ -23,13 +23,13 @@ IRIS_FILES = (
 
 
 def tree(folder: Path) -> dict[str, bytes | None]:
-    """Gives all that is in a folder: files with their content, folders with none."""
+    """Return all that is in a folder: files with their content, folders with None."""
     return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
 @attrs.frozen
 class Journey:
-    """A bundle on its way: what it was made of, the keys, and a host that has another model already."""
+    """A bundle, the keys, and a host that has another model already."""
 
     root: Path
 
@@ -61,14 +61,14 @@ class Journey:
         self.bundle.write_bytes(content)
 
     def members(self) -> dict[str, bytes]:
-        """Gives what is in the bundle, by a reader that is not ours."""
+        """Return the bundle's members as Python's own tar reader finds them."""
         with tarfile.open(self.bundle) as archive:
             return {info.name: archive.extractfile(info).read() for info in archive}  # type: ignore[union-attr]
 
     def sign_members(self, members: dict[str, bytes]) -> bytes:
-        """Gives a bundle of other members, rightly signed: what a careless owner of the key could make."""
-        sums = b"".join(f"{hashlib.sha256(m).hexdigest()}  {name}\n".encode() for name, m in members.items())
-        return pack({SUMS_FILE: sums, SUMS_SIGNED_FILE: self.key.sign(sums), **members})
+        """Return a bundle of other members, validly signed: what a careless owner of the key could make."""
+        checksums = b"".join(f"{hashlib.sha256(m).hexdigest()}  {name}\n".encode() for name, m in members.items())
+        return pack({CHECKSUMS_FILE: checksums, CHECKSUMS_SIGNATURE_FILE: self.key.sign(checksums), **members})
 
 
 def pack(members: dict[str, bytes]) -> bytes:

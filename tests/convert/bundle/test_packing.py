@@ -1,4 +1,4 @@
-"""A bundle has what it should, can be verified by hand, and is written whole or not at all."""
+"""A bundle is complete, can be verified by hand, and is written whole or not at all."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from convert.bundle.cli import main
 from convert.bundle.packing import write_bundle
-from server.bundle.checksums import SBOM_FILE, SUMS_FILE, SUMS_SIGNED_FILE
+from server.bundle.checksums import CHECKSUMS_FILE, CHECKSUMS_SIGNATURE_FILE, SBOM_FILE
 from server.errors import BundleError
 from server.models.repository import MANIFEST_FILE, SIGNED_FILE
 from tests.convert.bundle.journey import IRIS_FILES, Journey, tree
@@ -28,7 +28,7 @@ def test_tar_sha256sum_and_openssl_verify_it_by_hand(journey: Journey, tmp_path:
         sha256sum --check --strict SHA256SUMS
     """
     subprocess.run(["bash", "-euc", commands], cwd=folder, check=True, capture_output=True)
-    names = [SUMS_FILE, SUMS_SIGNED_FILE, SBOM_FILE, *(f"models/iris/1/{file}" for file in IRIS_FILES)]
+    names = [CHECKSUMS_FILE, CHECKSUMS_SIGNATURE_FILE, SBOM_FILE, *(f"models/iris/1/{file}" for file in IRIS_FILES)]
     assert list(journey.members()) == names
 
 

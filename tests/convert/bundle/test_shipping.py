@@ -40,7 +40,7 @@ Version: 1
 
 @pytest.fixture
 def root(tmp_path: Path, iris_workshop: Workshop) -> Path:
-    """The files of an image that tell what is in it."""
+    """The files of an image that list what is installed in it."""
     root = tmp_path / "root"
     for file, text in (
         ("etc/os-release", 'ID=debian\nVERSION_CODENAME="trixie"\n'),

@@ -1,4 +1,4 @@
-"""A version is signed where the server would serve it; signed ones alone are served where keys are trusted."""
+"""A version is signed if the server would serve it; with trusted keys, only signed versions are served."""
 
 import hashlib
 import shutil
@@ -33,7 +33,7 @@ def key() -> SigningKey:
 
 @pytest.fixture
 def signed(workshop: Workshop, key: SigningKey) -> Workshop:
-    """The workshop, its version signed."""
+    """The workshop, with its version signed."""
     assert sign_version(workshop.models_dir, IRIS_1, key)
     return workshop
 

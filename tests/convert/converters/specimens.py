@@ -27,6 +27,9 @@ from convert.converters.register import register_converters
 from convert.parity.branches import adjacent_floats, visited_branches
 
 Table = npt.NDArray[np.float64]
+UNIFORM_ROWS = 20_000
+BATCHES = ((1, 1, 300), (7, 2, 2_000), (32, 1, 4_000), (1024, 2, None))
+"""Rows in a batch, threads, and how many of the rows are evaluated so."""
 TYPES = {np.float32: FloatTensorType, np.float64: DoubleTensorType}
 TABLES: dict[str, Callable[..., Any]] = {
     "two classes": load_breast_cancer,
@@ -145,3 +148,19 @@ def ask(model: bytes, rows: npt.NDArray[Any], batch_rows: int, threads: int = 1)
         session.run(None, {"features": rows[start : start + batch_rows]}) for start in range(0, len(rows), batch_rows)
     ]
     return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+
+
+def hold_against(specimen: Specimen, precision: Any, *, exact: bool) -> None:
+    """Evaluates estimator and model on the same rows, shuffled, and compares labels and numbers."""
+    rows = specimen.rows(UNIFORM_ROWS).astype(precision)
+    np.random.default_rng(6).shuffle(rows)
+    model, step = compile_model(specimen.estimator, precision), np.finfo(precision).eps
+    labels, numbers = specimen.answers(rows)
+    for batch_rows, threads, count in BATCHES:
+        *given, answered = ask(model, rows[:count], batch_rows, threads)
+        assert answered.dtype == precision
+        assert [labels[:count].tolist()] * len(given) == [each.tolist() for each in given]
+        if exact:
+            np.testing.assert_array_equal(answered, numbers[:count].astype(precision))
+        else:
+            np.testing.assert_allclose(answered, numbers[:count], rtol=2 * step, atol=step)

@@ -25,8 +25,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from convert.converters import ensemble, forest
 from convert.converters.ensemble import build_ensemble
 from convert.errors import ConvertError
-from tests.convert.converters.specimens import Specimen, ask, compile_model
-from tests.convert.converters.test_every_row import hold_against
+from tests.convert.converters.specimens import Specimen, ask, compile_model, hold_against
 
 IRIS, SPECIES = load_iris(return_X_y=True)
 DIABETES, PROGRESS = load_diabetes(return_X_y=True)

@@ -1,4 +1,4 @@
-"""Every gate is open up to its limit and closed beyond it, and says by how much."""
+"""Every gate passes up to its limit and fails beyond it, and says by how much."""
 
 import math
 import shutil
@@ -12,16 +12,16 @@ import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.tree import DecisionTreeClassifier
 
-from convert.compile.export import Compiled, export
+from convert.compile.export import export
 from convert.compile.features import describe_features
-from convert.parity.proof import Proof
 from convert.publishing.candidate import Candidate, make_candidate
-from convert.publishing.gates import Gate, check_gates, find_served, find_unlike
-from convert.publishing.limits import Limits
-from convert.publishing.precision import Climb, Rung
+from convert.publishing.gates import Gate, check_gates, find_incompatibility, find_served
+from convert.publishing.limits import GateLimits
+from convert.publishing.precision import SearchResult
 from server.contract.signature import Label
 from server.contract.types import Type
 from server.models.repository import MODEL_FILE
+from server.models.session import Session
 from tests.convert.conftest import Bench
 from tests.support.conversions import compile_here, convert
 from tests.support.tables import make_specimen, make_table
@@ -32,15 +32,15 @@ from training.runlog import RunLog
 
 
 @pytest.fixture
-def candidate(iris_workshop: Workshop, left: Artifacts, compiled: Compiled, proof: Proof) -> Candidate:
-    """The very model that is served."""
+def candidate(iris_workshop: Workshop, artifacts: Artifacts, result: SearchResult) -> Candidate:
+    """A candidate with the very model that is served."""
     run = RunLog(iris_workshop.data_dir).find(1)
-    return Candidate(run, left, Climb(compiled, proof, (Rung("float32", None),)), row_us=10.0)
+    return Candidate(run, artifacts, result, row_us=10.0)
 
 
 @pytest.fixture
 def of_numbers(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Bench, Candidate]:
-    """A regressor, and where it is served."""
+    """A regressor, and the repository that serves it."""
     compile_here(monkeypatch)
     table = tmp_path / "numbers.csv"
     random = np.random.default_rng(0)
@@ -54,14 +54,15 @@ def of_numbers(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 
 def with_model(candidate: Candidate, estimator: Any) -> Candidate:
-    """Gives a candidate whose compiled model is another estimator's, fitted to the same rows."""
-    dataset = candidate.left.dataset
+    """Return the candidate with the compiled model of another estimator, fitted to the same rows."""
+    dataset = candidate.artifacts.dataset
     compiled = export(estimator.fit(dataset.features, dataset.target), describe_features(dataset))
-    return attrs.evolve(candidate, climbed=attrs.evolve(candidate.climbed, compiled=compiled))
+    session = Session(compiled.model, compiled.signature)
+    return attrs.evolve(candidate, result=attrs.evolve(candidate.result, compiled=compiled, session=session))
 
 
 def stump() -> DecisionTreeClassifier:
-    """Makes what tells two of three classes at best."""
+    """Return an estimator that can tell at most two of three classes apart."""
     return DecisionTreeClassifier(max_depth=1, random_state=0)
 
 
@@ -72,7 +73,7 @@ def known_score(candidate: Candidate) -> float:
 
 
 def with_held_out(candidate: Candidate, held_out: Dataset) -> Candidate:
-    return attrs.evolve(candidate, left=attrs.evolve(candidate.left, held_out=held_out))
+    return attrs.evolve(candidate, artifacts=attrs.evolve(candidate.artifacts, held_out=held_out))
 
 
 def without_values(held_out: Dataset, rows: int) -> Dataset:
@@ -81,8 +82,10 @@ def without_values(held_out: Dataset, rows: int) -> Dataset:
     return attrs.evolve(held_out, features=features)
 
 
-def gate(name: str, candidate: Candidate, models_dir: Path, limits: Limits | None = None, model: str = "iris") -> Gate:
-    gates = check_gates(candidate, models_dir, model, limits or Limits())
+def gate(
+    name: str, candidate: Candidate, models_dir: Path, limits: GateLimits | None = None, model: str = "iris"
+) -> Gate:
+    gates = check_gates(candidate, models_dir, model, limits or GateLimits())
     (found,) = [gate for gate in gates if gate.name == name]
     return found
 
@@ -90,8 +93,8 @@ def gate(name: str, candidate: Candidate, models_dir: Path, limits: Limits | Non
 def test_without_limits_there_are_two_gates_and_the_served_version_is_as_good_as_itself(
     candidate: Candidate, iris_workshop: Workshop
 ) -> None:
-    parity, served = check_gates(candidate, iris_workshop.models_dir, "iris", Limits())
-    rows = candidate.climbed.proof.certificate.parity.rows
+    parity, served = check_gates(candidate, iris_workshop.models_dir, "iris", GateLimits())
+    rows = candidate.result.proof.certificate.parity.rows
     assert parity == Gate("parity", passed=True, found=0, limit=0, text=f"0 of {rows} rows differ, 0 allowed")
     score = known_score(candidate)
     assert (served.name, served.passed, served.found, served.limit) == ("served", True, score, score - 0.01)
@@ -112,9 +115,9 @@ def test_a_score_is_as_low_as_the_tolerance_lets_it_be_and_no_lower(
     assert found is not None
     gap = known_score(candidate) - found
     assert 0.2 < gap < 0.4
-    at = gate("served", worse, iris_workshop.models_dir, Limits(tolerance=gap + 1e-9))
+    at = gate("served", worse, iris_workshop.models_dir, GateLimits(tolerance=gap + 1e-9))
     assert at.passed
-    below = gate("served", worse, iris_workshop.models_dir, Limits(tolerance=gap - 1e-9))
+    below = gate("served", worse, iris_workshop.models_dir, GateLimits(tolerance=gap - 1e-9))
     assert not below.passed
     assert below.text == (
         f"accuracy on the held-out rows {found:.4f}, that of iris/1 {found + gap:.4f}: "
@@ -128,31 +131,33 @@ def test_it_is_the_compiled_model_that_is_scored_whatever_the_log_says_of_its_es
     """With mismatches that were accepted, both are not the same."""
     served = gate("served", with_model(candidate, stump()), iris_workshop.models_dir)
     assert served.found != known_score(candidate)
-    gates = check_gates(with_model(candidate, stump()), iris_workshop.models_dir, "iris", Limits(least_class_score=0.5))
+    gates = check_gates(
+        with_model(candidate, stump()), iris_workshop.models_dir, "iris", GateLimits(least_class_score=0.5)
+    )
     assert sorted(one.found == 0 for one in gates[2:]) == [False, False, True]
 
 
 def test_a_row_that_a_server_refuses_counts_as_wrong(candidate: Candidate, iris_workshop: Workshop) -> None:
-    """The codec refuses it, though the session might say something of it."""
-    rows = len(candidate.left.held_out.target)
+    """The codec refuses it, though the session might answer it."""
+    rows = len(candidate.artifacts.held_out.target)
     for refused in (5, rows):
-        asked = with_held_out(candidate, without_values(candidate.left.held_out, refused))
-        served = gate("served", asked, iris_workshop.models_dir, Limits(tolerance=0.0))
+        asked = with_held_out(candidate, without_values(candidate.artifacts.held_out, refused))
+        served = gate("served", asked, iris_workshop.models_dir, GateLimits(tolerance=0.0))
         assert served.limit is not None
         assert served.limit == served.found
         assert served.limit <= 1 - refused / rows
 
 
 def on_columns(candidate: Candidate, order: slice) -> Candidate:
-    """Gives a candidate that was trained on some of the columns, or on all in another order."""
-    dataset, held_out = candidate.left.dataset, candidate.left.held_out
+    """Return a candidate that was trained on some of the columns, or on all in another order."""
+    dataset, held_out = candidate.artifacts.dataset, candidate.artifacts.held_out
     *columns, target = dataset.columns
     fewer, fewer_out = (
         attrs.evolve(one, features=one.features.iloc[:, order], columns=(*columns[order], target))
         for one in (dataset, held_out)
     )
-    left = attrs.evolve(candidate.left, dataset=fewer, held_out=fewer_out)
-    return with_model(attrs.evolve(candidate, left=left), LogisticRegression(solver="newton-cholesky"))
+    artifacts = attrs.evolve(candidate.artifacts, dataset=fewer, held_out=fewer_out)
+    return with_model(attrs.evolve(candidate, artifacts=artifacts), LogisticRegression(solver="newton-cholesky"))
 
 
 def test_the_features_may_come_in_another_order(candidate: Candidate, iris_workshop: Workshop) -> None:
@@ -165,28 +170,28 @@ def test_a_model_of_other_features_or_labels_takes_the_place_of_the_served_one_o
 ) -> None:
     """As where the wrong run's number is given: all who ask for the model by its name would be refused."""
     models_dir = iris_workshop.models_dir
-    dataset = candidate.left.dataset
+    dataset = candidate.artifacts.dataset
     codes = attrs.evolve(dataset, target=dataset.target.astype("category").cat.codes.astype(np.int64))
-    held_out = candidate.left.held_out
+    held_out = candidate.artifacts.held_out
     other_codes = attrs.evolve(held_out, target=held_out.target.astype("category").cat.codes.astype(np.int64))
-    numbers = attrs.evolve(candidate.left, dataset=codes, held_out=other_codes)
+    numbers = attrs.evolve(candidate.artifacts, dataset=codes, held_out=other_codes)
     amounts = attrs.evolve(numbers, dataset=attrs.evolve(codes, task="regression"))
     others = {
         "takes other values: of 'PetalWidthCm'": on_columns(candidate, slice(0, 3)),
         "answers with labels such as 'Iris-setosa', this one with such as 0": with_model(
-            attrs.evolve(candidate, left=numbers), stump()
+            attrs.evolve(candidate, artifacts=numbers), stump()
         ),
-        "answers with labels": with_model(attrs.evolve(candidate, left=amounts), LinearRegression()),
+        "answers with labels": with_model(attrs.evolve(candidate, artifacts=amounts), LinearRegression()),
     }
     for words, other in others.items():
-        closed = gate("served", other, models_dir)
-        assert (closed.passed, closed.found, closed.limit) == (False, None, None)
-        assert closed.text == (
+        failed = gate("served", other, models_dir)
+        assert (failed.passed, failed.found, failed.limit) == (False, None, None)
+        assert failed.text == (
             f"iris/1 {words}: its clients would be refused or misled; `python -m convert 1 --replace` publishes "
             "all the same, and --name NAME beside it"
         )
-        (_, opened, *_) = check_gates(other, models_dir, "iris", Limits(), replace=True)
-        assert (opened.passed, opened.text) == (
+        (_, passed, *_) = check_gates(other, models_dir, "iris", GateLimits(), replace=True)
+        assert (passed.passed, passed.text) == (
             True,
             f"iris/1 {words}; replaced knowingly, and scores are not compared",
         )
@@ -218,7 +223,7 @@ def test_a_feature_must_take_whatever_it_took_before(before: str, now: str, is_t
         "category": make_table(pd.DataFrame({"a": values.astype(str)}), target),
     }
     served, signature = (make_specimen(tables[name], "decision_tree").compiled.signature for name in (before, now))
-    assert find_unlike(served, signature) == ("" if is_taken else "takes other values: of 'a'")
+    assert find_incompatibility(served, signature) == ("" if is_taken else "takes other values: of 'a'")
 
 
 @pytest.mark.parametrize(
@@ -226,12 +231,12 @@ def test_a_feature_must_take_whatever_it_took_before(before: str, now: str, is_t
     [((0, 1), True), ((1, 2), True), ((2, 3), False), ((False, True), False), (("0", "1"), False)],
 )
 def test_labels_must_have_some_in_common(candidate: Candidate, labels: tuple[Label, ...], is_alike: bool) -> None:  # noqa: FBT001  a parameter
-    signature = candidate.climbed.compiled.signature
+    signature = candidate.result.compiled.signature
     outputs = tuple(
         attrs.evolve(one, shape=(*one.shape[:1], *([2] if one.shape[1:] else []))) for one in signature.outputs
     )
     served, now = (attrs.evolve(signature, labels=given, outputs=outputs) for given in ((0, 1), labels))
-    assert (find_unlike(served, now) == "") is is_alike
+    assert (find_incompatibility(served, now) == "") is is_alike
 
 
 def test_the_version_now_served_is_the_newest_that_is_sound(candidate: Candidate, workshop: Workshop) -> None:
@@ -250,14 +255,14 @@ def test_the_version_now_served_is_the_newest_that_is_sound(candidate: Candidate
 def test_each_class_must_be_answered_well_enough_by_itself(candidate: Candidate, iris_workshop: Workshop) -> None:
     classes = (candidate.run.metrics or {})["test"]["classes"]
     middle = sorted(known["recall"] for known in classes)[1]
-    gates = check_gates(candidate, iris_workshop.models_dir, "iris", Limits(least_class_score=middle))[2:]
+    gates = check_gates(candidate, iris_workshop.models_dir, "iris", GateLimits(least_class_score=middle))[2:]
     assert [gate.name for gate in gates] == ["class Iris-setosa", "class Iris-versicolor", "class Iris-virginica"]
     assert [gate.passed for gate in gates] == [known["recall"] >= middle for known in classes]
-    (closed,) = [gate for gate in gates if not gate.passed]
-    assert closed.found is not None
-    assert closed.text == (
-        f"{closed.found:.4f} of its held-out rows are answered right, {middle:g} at least: "
-        f"lower by {middle - closed.found:.4f}"
+    (failed,) = [gate for gate in gates if not gate.passed]
+    assert failed.found is not None
+    assert failed.text == (
+        f"{failed.found:.4f} of its held-out rows are answered right, {middle:g} at least: "
+        f"lower by {middle - failed.found:.4f}"
     )
 
 
@@ -267,25 +272,25 @@ def test_each_class_must_be_answered_well_enough_by_itself(candidate: Candidate,
 def test_a_model_may_be_as_large_and_as_slow_as_its_limit_and_no_more(
     candidate: Candidate, iris_workshop: Workshop, name: str, limit: str, what: str
 ) -> None:
-    found = {"size": len(candidate.climbed.compiled.model), "speed": candidate.row_us}[name]
-    at = gate(name, candidate, iris_workshop.models_dir, attrs.evolve(Limits(), **{limit: found}))
+    found = {"size": len(candidate.result.compiled.model), "speed": candidate.row_us}[name]
+    at = gate(name, candidate, iris_workshop.models_dir, attrs.evolve(GateLimits(), **{limit: found}))
     assert (at.passed, at.found, at.limit) == (True, found, found)
     assert at.text == f"{found:,.0f} {what}, {found:,.0f} at most"
-    beyond = gate(name, candidate, iris_workshop.models_dir, attrs.evolve(Limits(), **{limit: found - 3}))
+    beyond = gate(name, candidate, iris_workshop.models_dir, attrs.evolve(GateLimits(), **{limit: found - 3}))
     assert not beyond.passed
     assert beyond.text == f"{found:,.0f} {what}, {found - 3:,.0f} at most: 3 more"
-    nothing = gate(name, candidate, iris_workshop.models_dir, attrs.evolve(Limits(), **{limit: 0.0}))
+    nothing = gate(name, candidate, iris_workshop.models_dir, attrs.evolve(GateLimits(), **{limit: 0.0}))
     assert not nothing.passed
 
 
-def test_a_parity_that_fails_closes_its_gate_and_the_others_are_looked_at_all_the_same(
+def test_a_parity_that_fails_fails_its_gate_and_the_others_are_checked_all_the_same(
     candidate: Candidate, iris_workshop: Workshop
 ) -> None:
-    proof = candidate.climbed.proof
+    proof = candidate.result.proof
     failed = attrs.evolve(proof.certificate.parity, label_mismatches=2, mismatches=3, max_difference=0.1)
     certificate = attrs.evolve(proof.certificate, parity=failed)
-    climbed = attrs.evolve(candidate.climbed, proof=attrs.evolve(proof, certificate=certificate))
-    gates = check_gates(attrs.evolve(candidate, climbed=climbed), iris_workshop.models_dir, "iris", Limits())
+    result = attrs.evolve(candidate.result, proof=attrs.evolve(proof, certificate=certificate))
+    gates = check_gates(attrs.evolve(candidate, result=result), iris_workshop.models_dir, "iris", GateLimits())
     assert [(gate.name, gate.passed) for gate in gates] == [("parity", False), ("served", True)]
     assert gates[0].text == f"3 of {failed.rows} rows differ, 0 allowed"
     assert (gates[0].found, gates[0].limit) == (3, 0)
@@ -294,12 +299,12 @@ def test_a_parity_that_fails_closes_its_gate_and_the_others_are_looked_at_all_th
 def test_a_model_whose_answers_move_with_their_neighbours_does_not_pass(
     candidate: Candidate, iris_workshop: Workshop
 ) -> None:
-    proof = candidate.climbed.proof
+    proof = candidate.result.proof
     moving = attrs.evolve(proof, certificate=attrs.evolve(proof.certificate, neighbours_difference=0.5))
-    shut = attrs.evolve(candidate, climbed=attrs.evolve(candidate.climbed, proof=moving))
-    closed = gate("parity", shut, iris_workshop.models_dir)
-    assert (closed.passed, shut.passed) == (False, False)
-    assert closed.text.endswith("; with its neighbours a row's answer moves by 5.0e-01")
+    moved = attrs.evolve(candidate, result=attrs.evolve(candidate.result, proof=moving))
+    failed = gate("parity", moved, iris_workshop.models_dir)
+    assert (failed.passed, moved.passed) == (False, False)
+    assert failed.text.endswith("; with its neighbours a row's answer moves by 5.0e-01")
 
 
 def test_a_regressor_is_held_against_the_served_one_and_against_a_floor(of_numbers: tuple[Bench, Candidate]) -> None:
@@ -314,9 +319,9 @@ def test_a_regressor_is_held_against_the_served_one_and_against_a_floor(of_numbe
     assert not worse.passed
     assert worse.found == pytest.approx(0.0, abs=0.1)
     assert worse.text.startswith(f"r2 on the held-out rows {worse.found:.4f}, that of numbers/1 {known:.4f}: lower by")
-    at = gate("score", candidate, models_dir, Limits(least_class_score=known - 1e-6))
+    at = gate("score", candidate, models_dir, GateLimits(least_class_score=known - 1e-6))
     assert (at.passed, at.text) == (True, f"{known:.4f} R² on the held-out rows, {known - 1e-6:g} at least")
-    below = gate("score", mean, models_dir, Limits(least_class_score=known))
+    below = gate("score", mean, models_dir, GateLimits(least_class_score=known))
     assert not below.passed
     assert ": lower by " in below.text
 
@@ -324,9 +329,9 @@ def test_a_regressor_is_held_against_the_served_one_and_against_a_floor(of_numbe
 def test_the_mean_stands_for_what_a_regressor_does_not_answer(of_numbers: tuple[Bench, Candidate]) -> None:
     bench, candidate = of_numbers
     found = [known_score(candidate)]
-    for refused in (1, 10, len(candidate.left.held_out.target)):
-        asked = with_held_out(candidate, without_values(candidate.left.held_out, refused))
-        known = gate("score", asked, bench.models_dir, Limits(least_class_score=0.0), model="numbers")
+    for refused in (1, 10, len(candidate.artifacts.held_out.target)):
+        asked = with_held_out(candidate, without_values(candidate.artifacts.held_out, refused))
+        known = gate("score", asked, bench.models_dir, GateLimits(least_class_score=0.0), model="numbers")
         assert known.found is not None
         found.append(known.found)
     assert sorted(found, reverse=True) == found

@@ -1,11 +1,11 @@
-"""What a model must keep to comes from flags and pyproject.toml, and what is no limit is told by its place."""
+"""The limits of gates come from flags and pyproject.toml; an invalid one is refused with its place."""
 
 from pathlib import Path
 
 import pytest
 
 from convert.errors import ConvertError
-from convert.publishing.limits import NAMES, Limits, read_limits
+from convert.publishing.limits import NAMES, GateLimits, read_limits
 
 NO_FLAGS = dict.fromkeys(NAMES)
 
@@ -19,16 +19,16 @@ def project(tmp_path: Path) -> Path:
 def test_a_project_without_limits_has_those_of_corolla(project: Path, content: str | None) -> None:
     if content is not None:
         project.write_text(content)
-    assert read_limits(project, NO_FLAGS) == Limits(
+    assert read_limits(project, NO_FLAGS) == GateLimits(
         tolerance=0.01, least_class_score=None, largest_bytes=None, largest_row_us=None
     )
 
 
 def test_a_flag_goes_before_what_the_file_says_and_no_other(project: Path) -> None:
     project.write_text("[tool.corolla]\ntolerance = 0.5\nleast_class_score = 0.8\nlargest_bytes = 1000\n")
-    assert read_limits(project, NO_FLAGS) == Limits(0.5, 0.8, 1000)
+    assert read_limits(project, NO_FLAGS) == GateLimits(0.5, 0.8, 1000)
     flags = NO_FLAGS | {"tolerance": 0.0, "largest_row_us": 50.0}
-    assert read_limits(project, flags) == Limits(0.0, 0.8, 1000, 50.0)
+    assert read_limits(project, flags) == GateLimits(0.0, 0.8, 1000, 50.0)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The facts of a version agree with each other, for the one that writes them as for the one that reads them."""
+"""The facts in a manifest must agree with each other, both when it is written and when it is read."""
 
 import json
 from collections.abc import Callable

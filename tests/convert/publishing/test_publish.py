@@ -1,8 +1,9 @@
-"""A version appears whole or not at all, under a number that is its own, and is never touched again."""
+"""A version appears whole or not at all, under a number of its own, and is never changed afterwards."""
 
 import hashlib
 import itertools
 import json
+import re
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,17 +11,22 @@ from pathlib import Path
 import attrs
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from convert.bundle.keys import SigningKey
+from convert.bundle.signing import sign_version
 from convert.compile.export import Compiled
 from convert.errors import ConvertError
 from convert.parity.proof import Certificate
-from convert.publishing.precision import Rung
+from convert.publishing.precision import Attempt
 from convert.publishing.publish import CERTIFICATE_FILE, TOOLS, Publication, check_name, newest_number, publish
+from server.bundle.checksums import VersionKey
 from server.contract.manifest import FORMAT
 from server.errors import RefusedError
 from server.models.repository import MODEL_FILE, REPORT_FILE, list_versions, read_package, read_report
 from tests.support.fakes import DiskNotes
 from tests.support.forked import CONTEXT, end, fork_with_little_disk
+from tests.support.server_process import ROOT
 from tests.support.workshop import Workshop
 
 PUBLISHERS = 4
@@ -68,8 +74,8 @@ def test_a_version_that_another_has_come_before_is_refused(publication: Publicat
 
 
 def test_the_certificate_is_there_to_be_read_with_all_its_figures(publication: Publication, models_dir: Path) -> None:
-    rungs = (Rung("float32", "3 of 300 rows differ"), Rung("float64", None))
-    folder = publish(models_dir, attrs.evolve(publication, rungs=rungs))
+    attempts = (Attempt("float32", "3 of 300 rows differ"), Attempt("float64", None))
+    folder = publish(models_dir, attrs.evolve(publication, attempts=attempts))
     content = (folder / CERTIFICATE_FILE).read_bytes()
     record = json.loads(content)
     assert record.items() >= json.loads(msgspec.json.encode(publication.certificate)).items()
@@ -102,6 +108,16 @@ def test_the_manifests_sum_is_in_the_words_of_sha256sum(publication: Publication
     assert sorted(files) == ["certificate.json", "manifest.json", "manifest.json.sha256", "model.onnx"]
     digest = hashlib.sha256(files["manifest.json"]).hexdigest()
     assert files["manifest.json.sha256"].decode() == f"{digest}  manifest.json\n"
+
+
+def test_the_readme_of_the_repository_names_every_file_of_a_signed_version(
+    publication: Publication, models_dir: Path
+) -> None:
+    version = publish(models_dir, attrs.evolve(publication, report=b"<!doctype html>"))
+    sign_version(models_dir, VersionKey("iris", 1), SigningKey(Ed25519PrivateKey.generate()))
+    readme = (ROOT / "models" / "README.md").read_text()
+    named = re.findall(r"^\| `([^`]+)` \|", readme, re.MULTILINE)
+    assert sorted(named) == sorted(file.name for file in version.iterdir())
 
 
 def test_the_next_version_has_the_next_number_and_leaves_the_others_as_they_are(
@@ -235,7 +251,7 @@ def test_publishers_at_once_get_numbers_of_their_own_and_every_version_is_whole(
 
 
 def publish_again(arguments: Sequence[str]) -> int:
-    """Publishes the first version of Iris once more, as the next."""
+    """Publish the first version of Iris once more, as the next."""
     models_dir = Path(arguments[0])
     package = read_package(models_dir / "iris" / "1", "iris", 1)
     manifest = package.manifest
@@ -245,7 +261,7 @@ def publish_again(arguments: Sequence[str]) -> int:
         model_name=manifest.model_name,
         compiled=Compiled(package.model, manifest.signature),
         certificate=msgspec.json.decode(certificate, type=Certificate),
-        rungs=(Rung("float32", None),),
+        attempts=(Attempt("float32", None),),
         golden=manifest.golden,
         run=manifest.run,
     )

@@ -1,4 +1,4 @@
-"""Runs of three tables with all that their reports are made of, and their pages."""
+"""Runs on three tables, with what their reports are made of, and their pages."""
 
 from pathlib import Path
 
@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from convert.compile.export import export
+from convert.compile.export import Compiled, export
 from convert.compile.features import describe_features
 from convert.parity.probes import Probes
-from convert.parity.proof import prove
-from convert.publishing.precision import Climb, climb
+from convert.parity.proof import Proof, prove
+from convert.publishing.precision import SearchResult, search_precision
 from convert.report.page import Page, render
-from convert.report.report import gather
+from convert.report.report import make_page
+from server.models.session import Session
 from training.artifacts import Artifacts, load_artifacts
 from training.dataset import read_dataset
 from training.estimators import choose_estimator
@@ -26,20 +27,20 @@ SHOUT = '"><img src=x onerror="alert(1)"> $a$ &'
 
 @attrs.frozen(eq=False)
 class Case:
-    """A run with all that a report is made of."""
+    """A run with what its report is made of."""
 
     run: Run
-    left: Artifacts
-    climbed: Climb
+    artifacts: Artifacts
+    result: SearchResult
     runs: tuple[Run, ...]
 
     def page(self) -> Page:
-        return gather(self.run, self.left, self.climbed, self.runs)
+        return make_page(self.run, self.artifacts, self.result, self.runs)
 
 
 @attrs.frozen(eq=False)
 class Place:
-    """Where runs are made; each is compiled, and proven on its own rows alone."""
+    """A data directory in which runs are made; each is compiled, and proven on its own rows alone."""
 
     folder: Path
 
@@ -52,18 +53,23 @@ class Place:
 
     def case(self, run: Run) -> Case:
         log = RunLog(self.folder)
-        left = load_artifacts(log.folder(run.id), run)
-        return Case(run, left, prove_on_known(left), tuple(log.list()))
+        artifacts = load_artifacts(log.folder(run.id), run)
+        return Case(run, artifacts, prove_on_known(artifacts), tuple(log.list()))
 
 
-def prove_on_known(left: Artifacts, allowed_mismatches: int = 0, shift: float = 0.0) -> Climb:
-    """Compiles and proves; where there is a shift the estimator answers otherwise than what was compiled of it."""
-    features = describe_features(left.dataset)
-    compiled = {precision: export(left.estimator, features, precision) for precision in ("float32", "float64")}
+def prove_on_known(artifacts: Artifacts, allowed_mismatches: int = 0, shift: float = 0.0) -> SearchResult:
+    """Compile and prove; a shift makes the estimator answer otherwise than the compiled model."""
+    features = describe_features(artifacts.dataset)
+    compiled = {precision: export(artifacts.estimator, features, precision) for precision in ("float32", "float64")}
     if shift:
-        left.estimator[-1].intercept_ += shift
-    probes = (Probes("known", left.dataset.features),)
-    return climb(compiled.__getitem__, lambda one: prove(left.estimator, one, probes), allowed_mismatches)
+        artifacts.estimator[-1].intercept_ += shift
+    probes = (Probes("known", artifacts.dataset.features),)
+
+    def prove_model(one: Compiled) -> tuple[Session, Proof]:
+        session = Session(one.model, one.signature)
+        return session, prove(artifacts.estimator, one, probes, make_session=lambda *_: session)
+
+    return search_precision(compiled.__getitem__, prove_model, allowed_mismatches)
 
 
 def numbers(rows: int, columns: int) -> pd.DataFrame:
@@ -78,7 +84,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 @pytest.fixture(scope="session")
 def mixed(place: Place) -> Case:
-    """A table of every kind of column, with missing values and text that would be markup."""
+    """A table with every type of column, missing values, and text that would be markup."""
     random = np.random.default_rng(0)
     table = numbers(160, 2)
     table["whole"] = random.integers(0, 9, 160)
@@ -112,7 +118,7 @@ def wide(place: Place) -> Case:
 
 @pytest.fixture(autouse=True)
 def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Times and shuffles in few rounds: more would only make what they find surer."""
+    """Time and shuffle in few rounds; more would only make the figures more precise."""
     set_few_rounds(monkeypatch)
 
 

@@ -1,11 +1,11 @@
-"""What is in a page: every tag, attribute and text of it."""
+"""A reader of pages that keeps every tag, attribute and text."""
 
 import re
 from html.parser import HTMLParser
 
 
 class Reader(HTMLParser):
-    """Keeps every tag, attribute and text of a page."""
+    """Keep every tag, attribute and text of a page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

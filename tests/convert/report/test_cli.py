@@ -1,7 +1,6 @@
-"""The command finds a run and its proof, or makes the proof, and leaves one page in the run's folder."""
+"""The command finds a run and its proof, or makes the proof, and writes one page into the run's folder."""
 
 import hashlib
-import importlib
 import runpy
 from pathlib import Path
 
@@ -25,15 +24,15 @@ def test_the_newest_runs_page_is_written_from_its_published_version(
     workshop: Workshop, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = RunLog(workshop.data_dir).find(1)
-    climbed = find_published(workshop.models_dir, run)
-    assert climbed is not None
-    assert climbed.compiled.model == (workshop.version_dir / MODEL_FILE).read_bytes()
-    assert climbed.rungs[-1].fault is None
+    result = find_published(workshop.models_dir, run)
+    assert result is not None
+    assert result.compiled.model == (workshop.version_dir / MODEL_FILE).read_bytes()
+    assert result.attempts[-1].fault is None
     for _ in range(2):  # the second takes the place of the first
         assert report(workshop) == 0
     page = workshop.data_dir / "runs" / "1" / "report.html"
     assert capsys.readouterr() == (f"{page}\n" * 2, "")
-    assert climbed.proof.certificate.model_sha256 in page.read_text(encoding="utf-8")
+    assert result.proof.certificate.model_sha256 in page.read_text(encoding="utf-8")
     assert not list(page.parent.glob(".report-*"))
 
 
@@ -61,7 +60,7 @@ def test_only_a_version_of_this_very_run_with_the_proof_of_this_very_model_is_ta
 
 
 def republish(workshop: Workshop, certificate: bytes) -> None:
-    """Put another certificate into the version, with the sums that go with it."""
+    """Put another certificate into the version, with the checksums that go with it."""
     manifest = workshop.manifest()
     files = manifest.files | {CERTIFICATE_FILE: hashlib.sha256(certificate).hexdigest()}
     content = attrs.evolve(manifest, files=files).to_json()
@@ -80,12 +79,9 @@ def test_without_a_finished_run_there_is_nothing_to_report_on(bench: Bench, caps
     assert capsys.readouterr().err.startswith(refusal)
 
 
-def test_the_command_has_help_and_runs_only_where_it_is_called(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_has_help(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["report", "--help"])
     with pytest.raises(SystemExit) as ending:
         runpy.run_module("convert.report", run_name="__main__")
     assert ending.value.code == 0
     assert "Default: the newest finished run." in " ".join(capsys.readouterr().out.split())
-    importlib.import_module("convert.report.__main__")

@@ -1,4 +1,4 @@
-"""A bundle's versions are published all of them or none: whatever is wrong, the host is left as it was."""
+"""The versions of a bundle are published all of them or none: on any fault the host stays as it was."""
 
 import hashlib
 import os
@@ -95,7 +95,7 @@ def test_a_bundle_that_is_changed_behind_the_verification_publishes_nothing(
 
 
 def two_models(workshop: Workshop) -> int:
-    """Publishes a second model, rose, and gives how long its manifest is, which no other file is."""
+    """Publish a second model, rose, and return the length of its manifest, which no other file has."""
     folder = workshop.models_dir / "rose" / "1"
     shutil.copytree(workshop.version_dir, folder)
     (folder / SIGNED_FILE).unlink()
@@ -137,7 +137,7 @@ def test_a_disk_that_is_full_is_left_as_it_was(journey: Journey, workshop: Works
 
 
 def load_until_second_rename(arguments: Sequence[str]) -> int:
-    """Loads, and is killed at its second rename."""
+    """Load, and be killed at the second rename."""
     rename = Path.rename
     renamed: list[Path] = []
 

@@ -1,4 +1,4 @@
-"""A bundle is taken as it was signed, every bit of it, or the host is left as it was."""
+"""A bundle is accepted only if every bit is as it was signed; otherwise the host stays as it was."""
 
 import tarfile
 from collections.abc import Callable
@@ -8,15 +8,15 @@ import pytest
 
 from convert.bundle.cli import main
 from server.bundle.archive import END, Member
-from server.bundle.checksums import SBOM_FILE, SUMS_FILE, SUMS_SIGNED_FILE
-from server.bundle.opening import MAX_SUMS_BYTES, open_bundle
+from server.bundle.checksums import CHECKSUMS_FILE, CHECKSUMS_SIGNATURE_FILE, SBOM_FILE
+from server.bundle.opening import MAX_CHECKSUMS_BYTES, open_bundle
 from server.errors import BundleError
 from tests.convert.bundle.journey import Journey, pack
 
 
 @pytest.fixture
 def sound(journey: Journey) -> bytes:
-    """A bundle of the beginnings of what is in a whole one, so short that it can be opened thousands of times."""
+    """A bundle of the first bytes of each member of a whole one, short enough to be opened thousands of times."""
     members = {name: member[:100] for name, member in journey.members().items() if not name.startswith("SHA256SUMS")}
     journey.forge(journey.sign_members(members))
     with open_bundle(journey.bundle, journey.key.trusted) as bundle:
@@ -25,7 +25,7 @@ def sound(journey: Journey) -> bytes:
 
 
 def test_any_bit_counts(journey: Journey, sound: bytes) -> None:
-    """Turns bits all over a bundle: in sums, signature, headers, contents, padding and the end."""
+    """Flip bits all over a bundle: in checksums, signature, headers, contents, padding and the end."""
     trusted = journey.key.trusted
     spoilt = bytearray(sound)
     for position in range(0, len(sound), 3):  # which comes to each bit of a byte
@@ -140,7 +140,7 @@ def test_sums_that_are_none_are_refused_though_they_are_signed(
 ) -> None:
     line = f"{'0' * 64}  {SBOM_FILE}\n"
     for text in ("x\n", line + line, line.rstrip("\n"), line.replace("  ", " *"), line.replace("sbom", "sböm")):
-        signed = {SUMS_FILE: text.encode(), SUMS_SIGNED_FILE: journey.key.sign(text.encode())}
+        signed = {CHECKSUMS_FILE: text.encode(), CHECKSUMS_SIGNATURE_FILE: journey.key.sign(text.encode())}
         assert "expected lines of a SHA-256 and a name, each name once, in SHA256SUMS" in refuses(pack(signed))
 
 
@@ -156,7 +156,9 @@ def test_a_bundle_of_neither_kind_is_refused(
 
 
 def test_no_more_than_a_megabyte_is_read_before_a_signature_is_verified(refuses: Callable[[bytes], str]) -> None:
-    endless = Member(SUMS_FILE, MAX_SUMS_BYTES + 1).to_header()
-    assert f"expected a SHA256SUMS of at most {MAX_SUMS_BYTES} bytes" in refuses(endless)
-    sums = pack({SUMS_FILE: b""})[: -len(END)]
-    assert "expected a SHA256SUMS.sig of at most 64 bytes" in refuses(sums + pack({SUMS_SIGNED_FILE: bytes(65)}))
+    endless = Member(CHECKSUMS_FILE, MAX_CHECKSUMS_BYTES + 1).to_header()
+    assert f"expected a SHA256SUMS of at most {MAX_CHECKSUMS_BYTES} bytes" in refuses(endless)
+    checksums = pack({CHECKSUMS_FILE: b""})[: -len(END)]
+    assert "expected a SHA256SUMS.sig of at most 64 bytes" in refuses(
+        checksums + pack({CHECKSUMS_SIGNATURE_FILE: bytes(65)})
+    )

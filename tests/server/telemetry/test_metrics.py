@@ -104,6 +104,16 @@ def test_what_other_workers_counted_is_added_and_a_dead_ones_queue_is_not() -> N
         } <= lines(metrics)
 
 
+def test_refusals_of_all_workers_are_added() -> None:
+    other = Metrics({}, refusals={(404, "unknown_route"): 2, (431, "headers_too_large"): 1}).snapshot()
+    metrics = Metrics({}, lambda: [(other, True), (other, False)], {(404, "unknown_route"): 1})
+    for _ in range(2):
+        assert {
+            'corolla_refused_total{reason="unknown_route",status="404"} 5.0',
+            'corolla_refused_total{reason="headers_too_large",status="431"} 2.0',
+        } <= lines(metrics)
+
+
 def unseen(metrics: Metrics) -> dict[tuple[str, str], float]:
     """Gives how many values were unseen, by model and feature."""
     (family,) = (

@@ -71,6 +71,7 @@ def test_large_bodies_are_read_as_far_as_there_is_room_and_small_ones_always() -
             assert refused.startswith(b"HTTP/1.1 503 ")
             assert b"retry-after: 1\r\n" in refused
             assert refused.endswith(b'{"error":"too many large bodies are being sent at once"}')
+            assert watch.refusals == {(503, "memory"): 1}
             small, small_writer = await begin(port, SMALL_BODY_BYTES, SMALL_BODY_BYTES)
             assert (await small.readline()).startswith(b"HTTP/1.1 200 ")
             first_writer.write(b" ")
@@ -83,6 +84,26 @@ def test_large_bodies_are_read_as_far_as_there_is_room_and_small_ones_always() -
             assert await gone.read() == b""
             for writer in (first_writer, second_writer, small_writer):
                 writer.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
+def test_headers_and_a_body_that_take_too_long_are_counted() -> None:
+    async def scenario() -> None:
+        watch = Watch(ConnectionLimits(max_body_bytes=9, max_held_bytes=9), lambda: None)
+        async with guarded(watch) as port:
+            for number, sent in enumerate([(HEAD % 9)[:9], HEAD % 9 + b" "], 1):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(sent)
+                while not any(one._awaits in {"headers", "body"} for one in watch.connections):  # type: ignore[attr-defined]  # noqa: ASYNC110  as in held
+                    await asyncio.sleep(0)
+                for connection in watch.connections:
+                    connection.check(float("inf"))
+                assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
+                assert watch.refusals == {(408, "timeout"): number}
+                writer.close()
+                while watch.connections:  # noqa: ASYNC110  as in held
+                    await asyncio.sleep(0)
 
     asyncio.run(asyncio.wait_for(scenario(), 20))
 

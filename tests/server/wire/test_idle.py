@@ -1,0 +1,184 @@
+"""Idle connections are kept, up to a time and a number, and are closed so that no request is lost or half answered."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from server.api.endpoint import RouteTable
+from server.api.lane import ROUTES, Lane
+from server.wire.connections import MAX_IDLE, ConnectionLimits, Watch, choose_max_idle
+from server.wire.limits import WATCH, Guard
+
+BOUND_S = 20
+KEEP_ALIVE_S = 120
+GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+
+asked: list[str] = []
+
+
+async def answer(scope: Any, _receive: Any, send: Any) -> None:
+    """Notes the path and answers."""
+    asked.append(scope["path"])
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+@asynccontextmanager
+async def served(protocol: type[Guard], watch: Watch) -> AsyncIterator[int]:
+    """Serves with a watch that sweeps only when a test says so; gives the port."""
+    config = uvicorn.Config(answer, lifespan="off", log_config=None, timeout_keep_alive=KEEP_ALIVE_S)
+    config.load()
+    loop, state = asyncio.get_running_loop(), {WATCH: watch, ROUTES: RouteTable({}, access_log=False)}
+    server = await loop.create_server(lambda: protocol(config, ServerState(), state, loop), "127.0.0.1", 0)
+    watch.start()
+    watch.stop()
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+        for connection in list(watch.connections):
+            connection.transport.abort()  # type: ignore[attr-defined]  # a guard's
+
+
+def run(scenario: Callable[[int, Watch], Coroutine[Any, Any, None]], protocol: type[Guard], max_idle: int = 9) -> None:
+    async def bounded() -> None:
+        watch = Watch(ConnectionLimits(1, 1, max_idle=max_idle), lambda: None)
+        async with served(protocol, watch) as port:
+            await scenario(port, watch)
+
+    asked.clear()
+    asyncio.run(asyncio.wait_for(bounded(), BOUND_S))
+
+
+def sweep(watch: Watch) -> None:
+    """Sweeps at the watch's own time."""
+    for connection in list(watch.connections):
+        connection.check(watch.now_s)
+    watch._close_longest_idle()
+
+
+async def ask(connection: socket.socket, request: bytes = GET) -> None:
+    """Asks, and reads the whole answer."""
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(connection, request)
+    answered = b""
+    while not answered.endswith(b"\r\n\r\nok"):
+        part = await loop.sock_recv(connection, 1000)
+        assert part, f"the connection ended after {answered!r}"
+        answered += part
+
+
+async def connect(port: int) -> socket.socket:
+    connection = socket.socket()
+    connection.setblocking(False)  # noqa: FBT003  the standard library's own
+    await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
+    return connection
+
+
+async def ended(connection: socket.socket) -> bool:
+    """Says whether the stream ends here, in a plain way; False where something else comes."""
+    return await asyncio.get_running_loop().sock_recv(connection, 1000) == b""
+
+
+protocols = pytest.mark.parametrize("protocol", [Lane, Guard])
+
+
+@protocols
+def test_an_idle_connection_is_kept_for_the_time_that_is_set_and_closed_then(protocol: type[Guard]) -> None:
+    async def scenario(port: int, watch: Watch) -> None:
+        with await connect(port) as connection:
+            for _ in range(2):
+                await ask(connection)
+                watch.now_s += KEEP_ALIVE_S - 1
+                sweep(watch)
+            await ask(connection)
+            watch.now_s += KEEP_ALIVE_S + 1
+            sweep(watch)
+            assert await ended(connection)
+
+    run(scenario, protocol)
+
+
+@protocols
+def test_a_request_that_came_before_the_close_is_answered(protocol: type[Guard]) -> None:
+    """Its bytes are in the kernel, and the loop has not read them yet; then its first byte alone has come."""
+
+    async def scenario(port: int, watch: Watch) -> None:
+        with await connect(port) as connection:
+            await ask(connection)
+            for request in (GET, GET[:1]):
+                connection.send(request)
+                watch.now_s += KEEP_ALIVE_S + 1
+                sweep(watch)
+                await ask(connection, GET[len(request) :])
+            assert asked == ["/"] * 3
+
+    run(scenario, protocol)
+
+
+@protocols
+def test_a_request_that_comes_after_the_close_meets_its_end_and_is_not_begun(protocol: type[Guard]) -> None:
+    async def scenario(port: int, watch: Watch) -> None:
+        with await connect(port) as connection:
+            await ask(connection)
+            watch.now_s += KEEP_ALIVE_S + 1
+            sweep(watch)
+            connection.send(GET)
+            assert await ended(connection)
+            connection.send(GET)
+            (server_side,) = watch.connections
+            watch.now_s += KEEP_ALIVE_S
+            sweep(watch)
+            while watch.connections:  # noqa: ASYNC110  a set has no event
+                await asyncio.sleep(0)
+            assert asked == ["/"]
+            server_side.close_idle()  # which it is no more
+
+    run(scenario, protocol)
+
+
+@protocols
+def test_beyond_the_most_that_are_kept_the_longest_idle_is_closed(protocol: type[Guard]) -> None:
+    async def scenario(port: int, watch: Watch) -> None:
+        connections = [await connect(port) for _ in range(5)]
+        first, second, third, fourth, silent = connections
+        for connection in (first, second, third, fourth, first):
+            await ask(connection)
+            watch.now_s += 1
+        while len(watch.connections) < len(connections):  # noqa: ASYNC110  a set has no event
+            await asyncio.sleep(0)
+        sweep(watch)
+        assert await ended(second)
+        assert await ended(third)
+        for connection in (first, fourth, silent):
+            await ask(connection)
+            connection.close()
+        second.close()
+        third.close()
+
+    run(scenario, protocol, max_idle=2)
+
+
+def test_the_sweep_closes_what_is_beyond_the_most() -> None:
+    async def scenario(port: int, watch: Watch) -> None:
+        first, second = await connect(port), await connect(port)
+        for connection in (first, second):
+            await ask(connection)
+            watch.now_s += 1
+        watch.start()
+        assert await ended(first)
+        await ask(second)
+        first.close()
+        second.close()
+        watch.stop()
+
+    run(scenario, Guard, max_idle=1)
+
+
+@pytest.mark.parametrize(("max_open_files", "most"), [(64, 32), (1024, 512), (2**20, MAX_IDLE), (-1, MAX_IDLE), (1, 0)])
+def test_half_of_the_files_that_may_be_open_are_left_for_other_connections(max_open_files: int, most: int) -> None:
+    assert choose_max_idle(max_open_files) == most

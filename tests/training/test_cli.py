@@ -227,6 +227,7 @@ def test_the_command_runs_only_where_it_is_called(capsys: pytest.CaptureFixture[
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_the_room_is_a_command(data_dir: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "training", "runs"], capture_output=True, text=True, check=False, timeout=60

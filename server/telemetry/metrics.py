@@ -19,7 +19,7 @@ from server.coalescing.cost import Cost
 from server.coalescing.pending import BatchReport, Limits
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-STAGE_BUCKETS_US = (5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 1_000_000)
+STAGE_BUCKETS_S = (5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 1.0)
 BATCH_BUCKETS_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 STAGES = ("parse", "queue", "run", "encode")
 
@@ -33,12 +33,12 @@ class Tally(msgspec.Struct):
         total: Their sum.
     """
 
-    bounds: tuple[int, ...]
+    bounds: tuple[int | float, ...]
     counts: list[int]
     total: float = 0.0
 
     @classmethod
-    def of(cls, bounds: tuple[int, ...]) -> "Tally":
+    def of(cls, bounds: tuple[int | float, ...]) -> "Tally":
         """Begins one with nothing in it."""
         return cls(bounds, [0] * (len(bounds) + 1))
 
@@ -67,7 +67,7 @@ class Counts(msgspec.Struct):
     Attributes:
         outcomes: Requests answered, by route and status.
         rejections: Requests refused for want of time, by reason.
-        stages: Microseconds, by stage.
+        stages: Seconds, by stage.
         batch_rows: The sizes of batches.
         queue_rows: Rows waiting at this moment.
         unseen: Values that training did not see, by the category's name.
@@ -76,7 +76,7 @@ class Counts(msgspec.Struct):
     outcomes: dict[tuple[str, int], int] = msgspec.field(default_factory=Counter)
     rejections: dict[str, int] = msgspec.field(default_factory=Counter)
     stages: dict[str, Tally] = msgspec.field(
-        default_factory=lambda: {stage: Tally.of(STAGE_BUCKETS_US) for stage in STAGES}
+        default_factory=lambda: {stage: Tally.of(STAGE_BUCKETS_S) for stage in STAGES}
     )
     batch_rows: Tally = msgspec.field(default_factory=lambda: Tally.of(BATCH_BUCKETS_ROWS))
     queue_rows: int = 0
@@ -152,12 +152,12 @@ class ModelMetrics:
         """Counts a batch, and the requests that were decoded and answered since the last."""
         stages = self._stages
         self._batch_rows.add(len(batch.rows))
-        stages["queue"].add(batch.queue_s * 1e6)
-        stages["run"].add(batch.run_s * 1e6)
+        stages["queue"].add(batch.queue_s)
+        stages["run"].add(batch.run_s)
         if self.parsed:
-            stages["parse"].add(self.parse_s / self.parsed * 1e6)
+            stages["parse"].add(self.parse_s / self.parsed)
             self.parsed, self.parse_s = 0, 0.0
-        stages["encode"].add(batch.settle_s / batch.requests * 1e6)
+        stages["encode"].add(batch.settle_s / batch.requests)
 
     def count(self) -> Counts:
         """Gives all that was counted so far."""
@@ -215,8 +215,8 @@ class Metrics(Collector):
 
     def _setting_families(self) -> Iterator[Metric]:
         cost = GaugeMetricFamily(
-            "corolla_cost_us",
-            "The fitted cost of a run: microseconds a batch, and a row more.",
+            "corolla_cost_seconds",
+            "The fitted cost of a run: seconds for a batch, and for each of its rows.",
             labels=["model", "part"],
         )
         coalescing = GaugeMetricFamily(
@@ -225,8 +225,8 @@ class Metrics(Collector):
             labels=["model", "mode", "why"],
         )
         for name, model in self._models.items():
-            cost.add_metric([name, "batch"], model.cost.batch_s * 1e6)
-            cost.add_metric([name, "row"], model.cost.row_s * 1e6)
+            cost.add_metric([name, "batch"], model.cost.batch_s)
+            cost.add_metric([name, "row"], model.cost.row_s)
             coalescing.add_metric([name, *model.coalescing], model.max_batch_rows)
         yield cost
         yield coalescing
@@ -269,8 +269,8 @@ def _count_families(counts: dict[str, Counts]) -> Iterator[Metric]:
 
 def _histogram_families(counts: dict[str, Counts]) -> Iterator[Metric]:
     stages = HistogramMetricFamily(
-        "corolla_stage_us",
-        "Microseconds by stage; parse and encode are a batch's mean and the lane's, queue is its first request's.",
+        "corolla_stage_seconds",
+        "Seconds by stage; parse and encode are a batch's mean and the lane's, queue is its first request's.",
         labels=["model", "stage"],
     )
     batch_rows = HistogramMetricFamily("corolla_batch_rows", "Rows in a batch.", labels=["model"])

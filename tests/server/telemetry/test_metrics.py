@@ -1,6 +1,7 @@
 """What happened is told in Prometheus's format, once each, and for all workers together."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from server.coalescing.cost import Cost
 from server.coalescing.pending import BatchReport, Limits
-from server.telemetry.metrics import STAGE_BUCKETS_US, Metrics, ModelMetrics, Tally
+from server.telemetry.metrics import STAGE_BUCKETS_S, Metrics, ModelMetrics, Tally
 
 
 def instruments(limits: Limits = Limits(256, 9, 1.0, on_worker=False), queued: int = 5) -> ModelMetrics:  # noqa: B008  a frozen value
@@ -36,7 +37,7 @@ def test_counted_requests_are_told_however_often_one_asks() -> None:
         } <= lines(metrics)
 
 
-def test_a_batch_is_told_by_its_rows_and_its_stages_in_microseconds() -> None:
+def test_a_batch_is_told_by_its_rows_and_its_stages_in_seconds() -> None:
     iris = instruments()
     iris.parsed, iris.parse_s = 4, 12e-6
     iris.report(BatchReport(rows=[()] * 4, requests=4, queue_s=60e-6, run_s=30e-6, settle_s=16e-6))
@@ -45,20 +46,20 @@ def test_a_batch_is_told_by_its_rows_and_its_stages_in_microseconds() -> None:
         'corolla_rows_total{model="iris"} 5.0',
         'corolla_batches_total{model="iris"} 2.0',
         'corolla_batch_rows_sum{model="iris"} 5.0',
-        'corolla_stage_us_count{model="iris",stage="parse"} 1.0',
-        'corolla_stage_us_sum{model="iris",stage="encode"} 6.0',
-        'corolla_stage_us_bucket{le="5",model="iris",stage="parse"} 1.0',
-        'corolla_stage_us_bucket{le="20",model="iris",stage="run"} 1.0',
-        'corolla_stage_us_bucket{le="100",model="iris",stage="queue"} 2.0',
-        'corolla_stage_us_bucket{le="+Inf",model="iris",stage="queue"} 2.0',
+        'corolla_stage_seconds_count{model="iris",stage="parse"} 1.0',
+        'corolla_stage_seconds_sum{model="iris",stage="encode"} 6e-06',
+        'corolla_stage_seconds_bucket{le="5e-06",model="iris",stage="parse"} 1.0',
+        'corolla_stage_seconds_bucket{le="2e-05",model="iris",stage="run"} 1.0',
+        'corolla_stage_seconds_bucket{le="0.0001",model="iris",stage="queue"} 2.0',
+        'corolla_stage_seconds_bucket{le="+Inf",model="iris",stage="queue"} 2.0',
     } <= lines(Metrics({"iris": iris}))
 
 
-@given(st.lists(st.floats(0, 2e6), max_size=50))
+@given(st.lists(st.floats(0, 2), max_size=50))
 def test_a_tally_counts_into_the_buckets_that_prometheus_would(numbers: list[float]) -> None:
     registry = CollectorRegistry()
-    peer = Histogram("peer", "The same numbers.", buckets=STAGE_BUCKETS_US, registry=registry)
-    tally = Tally.of(STAGE_BUCKETS_US)
+    peer = Histogram("peer", "The same numbers.", buckets=STAGE_BUCKETS_S, registry=registry)
+    tally = Tally.of(STAGE_BUCKETS_S)
     for number in numbers:
         peer.observe(number)
         tally.add(number)
@@ -79,8 +80,8 @@ def test_a_tally_counts_into_the_buckets_that_prometheus_would(numbers: list[flo
 def test_how_requests_are_coalesced_is_told_with_its_cost(limits: Limits, mode: str) -> None:
     told = lines(Metrics({"a": instruments(limits)}))
     assert f'corolla_coalescing{{mode="{mode}",model="a",why="measured"}} {limits.max_batch_rows}.0' in told
-    assert 'corolla_cost_us{model="a",part="batch"} 250000.0' in told
-    assert 'corolla_cost_us{model="a",part="row"} 500000.0' in told
+    assert 'corolla_cost_seconds{model="a",part="batch"} 0.25' in told
+    assert 'corolla_cost_seconds{model="a",part="row"} 0.5' in told
 
 
 def test_what_other_workers_counted_is_added_and_a_dead_ones_queue_is_not() -> None:
@@ -99,9 +100,17 @@ def test_what_other_workers_counted_is_added_and_a_dead_ones_queue_is_not() -> N
             'corolla_requests_total{model="iris",outcome="200",route="predict"} 21.0',
             'corolla_rejected_total{model="iris",reason="expired"} 2.0',
             'corolla_rows_total{model="iris"} 16.0',
-            'corolla_stage_us_count{model="iris",stage="run"} 2.0',
+            'corolla_stage_seconds_count{model="iris",stage="run"} 2.0',
             'corolla_queue_rows{model="iris"} 10.0',
         } <= lines(metrics)
+
+
+def test_every_metric_is_in_the_docs() -> None:
+    documented = (Path(__file__).parents[3] / "docs" / "coalescing.md").read_text()
+    told = Metrics({"iris": instruments()}).text().decode()
+    for family in text_string_to_metric_families(told):
+        name = family.name + "_total" * (family.type == "counter")
+        assert f"`{name}" in documented, name
 
 
 def test_refusals_of_all_workers_are_added() -> None:

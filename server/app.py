@@ -22,9 +22,9 @@ from server.models.catalog import load_catalog
 from server.settings import Settings
 from server.telemetry.access_log import AccessLog
 from server.telemetry.metrics import Metrics
-from server.telemetry.worker_counts import Exchange
-from server.wire.connections import ConnectionLimits, Watch
-from server.wire.limits import WATCH
+from server.telemetry.worker_counts import WorkerCounts
+from server.wire.connections import ConnectionLimits, ConnectionRegistry
+from server.wire.limits import REGISTRY
 from server.wire.offload import Offload
 from server.wire.replies import refusal_reason, reply_to
 
@@ -37,41 +37,43 @@ SCANTY_BYTES = 16 * 10**6
 class Application:
     """The ASGI application, and what the connections of its process share with it."""
 
-    def __init__(self, settings: Settings, plan: ResourcePlan, exchange: Exchange | None) -> None:
+    def __init__(self, settings: Settings, plan: ResourcePlan, worker_counts: WorkerCounts | None) -> None:
         """Loads every model and wires the routes to them.
 
         Args:
             settings: How to serve.
             plan: How the work is spread.
-            exchange: Where the processes of one server tell each other what they have counted, if there are several.
+            worker_counts: Shares the counters of the workers, if there are several.
 
         Raises:
             NoSoundVersionError: If the models directory has nothing that can be served.
         """
         if settings.trusted_keys is not None:
-            logger.info("signed versions only", extra={"facts": {"why": str(settings.trusted_keys)}})
+            logger.info("signed versions only", extra={"context": {"why": str(settings.trusted_keys)}})
         catalog = load_catalog(settings.models_dir, plan.threads, settings.trusted_keys)
         sizes = make_sizes(settings, plan, read_resident_bytes(), len(catalog.models))
         self._services = [
             open_service(model, settings, sizes.queue_rows(model.manifest.signature))
             for model in catalog.models.values()
         ]
-        self._exchange = exchange
+        self._worker_counts = worker_counts
         self._readiness = Readiness(catalog)
         _log_sizes(sizes, self._services)
-        self._watch = Watch(ConnectionLimits(settings.max_body_bytes, sizes.bodies_bytes), self._every_second)
+        self._registry = ConnectionRegistry(
+            ConnectionLimits(settings.max_body_bytes, sizes.bodies_bytes), self._every_second
+        )
         self._metrics = Metrics(
             {service.name: service.metrics for service in self._services},
-            exchange.read_others if exchange else tuple,
-            self._watch.refusals,
+            worker_counts.read_others if worker_counts else tuple,
+            self._registry.refusals,
         )
-        self._offload = Offload(self._watch)
+        self._offload = Offload(self._registry)
         self._routes = RouteTable(make_endpoints(self._services), access_log=settings.access_log)
         coalescing = {service.name: service.about for service in self._services}
         litestar = Litestar(
             route_handlers=make_page_routes(catalog, coalescing, self._readiness, self._metrics.text),
             exception_handlers={Exception: self._answer_error},
-            on_startup=[self._watch.start],
+            on_startup=[self._registry.start],
             on_shutdown=[self._stop],
             openapi_config=None,
             logging_config=None,
@@ -82,7 +84,7 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request; at the beginning of the process's life, shares its state with the connections."""
         if scope["type"] != ScopeType.HTTP:  # a lifespan, since uvicorn is told to serve no websockets
-            scope["state"] |= {WATCH: self._watch, ROUTES: self._routes}
+            scope["state"] |= {REGISTRY: self._registry, ROUTES: self._routes}
         await self._app(scope, receive, send)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,7 +98,7 @@ class Application:
     def _answer_error(self, _request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         """Answer and count what no model has been asked: an unknown route, a page that failed."""
         reply = reply_to(error)
-        self._watch.refusals[reply.status, refusal_reason(error)] += 1
+        self._registry.refusals[reply.status, refusal_reason(error)] += 1
         headers = {name.decode(): value.decode() for name, value in reply.headers}
         return Response(reply.body, status_code=reply.status, media_type="application/json", headers=headers)
 
@@ -105,38 +107,38 @@ class Application:
         self._readiness.draining = True
 
     def _every_second(self) -> None:
-        if self._exchange is not None and self._exchange.is_orphaned():
+        if self._worker_counts is not None and self._worker_counts.is_orphaned():
             logger.error("the supervisor is gone: this worker stops")
             signal.raise_signal(signal.SIGTERM)
         self._publish_counts()
 
     def _publish_counts(self) -> None:
-        if self._exchange is None:
+        if self._worker_counts is None:
             return
         try:
-            self._exchange.publish(self._metrics.snapshot())
+            self._worker_counts.publish(self._metrics.snapshot())
         except OSError as error:
             logger.warning("the other workers cannot be told what was counted: %s", error)
 
     async def _stop(self) -> None:
         await asyncio.gather(*(service.coalescer.close() for service in self._services))
         self._offload.close()
-        self._watch.stop()
+        self._registry.stop()
         self._publish_counts()
 
 
-def create_app(settings: Settings, plan: ResourcePlan, exchange: Exchange | None = None) -> Application:
+def create_app(settings: Settings, plan: ResourcePlan, worker_counts: WorkerCounts | None = None) -> Application:
     """Makes the application of one process.
 
     Args:
         settings: How to serve.
         plan: How the work is spread.
-        exchange: Where the processes of one server tell each other what they have counted, if there are several.
+        worker_counts: Shares the counters of the workers, if there are several.
 
     Raises:
         NoSoundVersionError: If the models directory has nothing that can be served.
     """
-    return Application(settings, plan, exchange)
+    return Application(settings, plan, worker_counts)
 
 
 def _log_sizes(sizes: Sizes, services: list[Service]) -> None:
@@ -155,4 +157,4 @@ def _log_sizes(sizes: Sizes, services: list[Service]) -> None:
         "bodies_mb": sizes.bodies_bytes // 10**6,
         "why": sizes.why,
     }
-    logger.log(logging.INFO if sizes.left_bytes >= SCANTY_BYTES else logging.WARNING, "sized", extra={"facts": facts})
+    logger.log(logging.INFO if sizes.left_bytes >= SCANTY_BYTES else logging.WARNING, "sized", extra={"context": facts})

@@ -56,7 +56,7 @@ def log_address(listener: socket.socket) -> None:
     """Log the URL that clients can use from now on."""
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if listener.family == socket.AF_INET6 else host
-    logger.info("listening", extra={"facts": {"url": f"http://{shown}:{port}"}})
+    logger.info("listening", extra={"context": {"url": f"http://{shown}:{port}"}})
 
 
 def _cannot_listen(settings: Settings, error: Exception) -> SettingsError:

@@ -29,7 +29,7 @@ from server.host.sizing import ResourcePlan
 from server.listener import is_open, log_address, open_port
 from server.settings import Settings
 from server.telemetry import log
-from server.telemetry.worker_counts import Exchange
+from server.telemetry.worker_counts import WorkerCounts
 
 logger = logging.getLogger("server")
 
@@ -106,22 +106,22 @@ def serve_by_workers(settings: Settings, plan: ResourcePlan, listener: socket.so
         SystemExit: With 1 if nothing can be served.
     """
     with tempfile.TemporaryDirectory(prefix="corolla-") as folder:
-        exchange = Exchange(Path(folder), os.getpid())
-        make = functools.partial(make_worker, settings, plan, exchange, listener)
+        worker_counts = WorkerCounts(Path(folder), os.getpid())
+        make = functools.partial(make_worker, settings, plan, worker_counts, listener)
         supervisor = Supervisor(make_config(make, settings, plan.workers), [listener])
         supervisor.run()
     if any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes):
         sys.exit(1)
 
 
-def make_worker(settings: Settings, plan: ResourcePlan, exchange: Exchange, listener: socket.socket) -> Any:
+def make_worker(settings: Settings, plan: ResourcePlan, worker_counts: WorkerCounts, listener: socket.socket) -> Any:
     """Make the application of a worker and open the port.
 
     Raises:
         SystemExit: With the code that keeps uvicorn's supervisor from trying again, if it cannot serve.
     """
     try:
-        application = make_application(settings, plan, exchange)
+        application = make_application(settings, plan, worker_counts)
         open_port(listener, settings)
     except (NoSoundVersionError, SettingsError) as error:
         logger.error(str(error))  # noqa: TRY400  the user is owed the reason alone
@@ -129,7 +129,7 @@ def make_worker(settings: Settings, plan: ResourcePlan, exchange: Exchange, list
     return application
 
 
-def make_application(settings: Settings, plan: ResourcePlan, exchange: Exchange | None = None) -> Any:
+def make_application(settings: Settings, plan: ResourcePlan, worker_counts: WorkerCounts | None = None) -> Any:
     """Load the models and make the ASGI application of this process.
 
     On SIGTERM and SIGINT it tells probes that it stops before uvicorn, which calls this, begins to drain.
@@ -140,7 +140,7 @@ def make_application(settings: Settings, plan: ResourcePlan, exchange: Exchange 
     # A supervisor serves nothing: without these imports it starts in a third of the time and takes half the memory.
     from server.app import create_app  # noqa: PLC0415
 
-    application = create_app(settings, plan, exchange)
+    application = create_app(settings, plan, worker_counts)
     # All that is there by now stays: the collector need not go through it again and again while requests wait.
     gc.collect()
     gc.freeze()
@@ -157,7 +157,7 @@ def make_config(factory: Callable[[], Any], settings: Settings, workers: int) ->
         factory=True,
         workers=workers,
         loop="uvloop",
-        http="server.wire.limits:Guard" if settings.no_lane else "server.api.lane:Lane",
+        http="server.wire.limits:LimitedProtocol" if settings.no_lane else "server.api.lane:Lane",
         ws="none",
         interface="asgi3",
         log_config=None,
@@ -181,7 +181,7 @@ def _log_early_end(worker: Process) -> None:
     """Log how a worker ended that has not said so itself, such as one that the kernel killed for its memory."""
     if worker.exitcode != STARTUP_FAILURE:
         logger.error(
-            "a worker ended before it could serve", extra={"facts": {"pid": worker.pid, "exit_code": worker.exitcode}}
+            "a worker ended before it could serve", extra={"context": {"pid": worker.pid, "exit_code": worker.exitcode}}
         )
 
 

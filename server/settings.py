@@ -153,7 +153,9 @@ def _leave_out_services(environment: Mapping[str, str]) -> dict[str, str]:
     prefixed = {name: text for name, text in environment.items() if name.startswith(PREFIX)}
     of_services = {name for name, text in prefixed.items() if _is_of_a_service(name, text)}
     if of_services:
-        logger.info("variables of Kubernetes services are ignored", extra={"facts": {"variables": sorted(of_services)}})
+        logger.info(
+            "variables of Kubernetes services are ignored", extra={"context": {"variables": sorted(of_services)}}
+        )
     return {name: text for name, text in prefixed.items() if name not in of_services}
 
 

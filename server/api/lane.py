@@ -32,13 +32,13 @@ from server.errors import CorollaError
 from server.telemetry.access_log import log_request
 from server.wire.head_cache import ENDING, HeadCache
 from server.wire.headers import select
-from server.wire.limits import Guard
+from server.wire.limits import LimitedProtocol
 from server.wire.offload import INLINE_BODY_BYTES
 from server.wire.replies import Reply, render
 
 ROUTES = "routes"
 """Where the lifespan's state has the route table."""
-_AT_START = frozenset({"request", "nothing"})
+_AT_START = frozenset({"request", "answering", "idle"})
 
 
 class Ticket:
@@ -62,7 +62,7 @@ class Ticket:
         self.waiting_for_100_continue = False
 
 
-class Lane(Guard):
+class Lane(LimitedProtocol):
     """One connection, with the short way for hot requests."""
 
     __slots__ = (
@@ -118,7 +118,7 @@ class Lane(Guard):
             super().data_received(data)
             self._whole = b""
             return
-        self._awaits = "nothing"
+        self._state = "answering"
         self._submit(known.intake, data[head_bytes:])
 
     def begin_head(self) -> None:
@@ -189,7 +189,7 @@ class Lane(Guard):
     def _is_at_start(self) -> bool:
         """Says whether the next byte is the first of a request, and all before it is answered."""
         return (
-            self._awaits in _AT_START
+            self._state in _AT_START
             and (self.cycle is None or self.cycle.response_complete)
             and not self.flow.write_paused
             and not self._stopping
@@ -246,5 +246,5 @@ class Lane(Guard):
             self.transport.close()
         elif self.pipeline:
             self.on_response_complete()
-        elif self._awaits == "nothing":
-            self._await("request", self.timeout_keep_alive)
+        elif self._state == "answering":
+            self._enter("idle", self.timeout_keep_alive)

@@ -100,7 +100,7 @@ def _log_limits(name: str, cost: Cost, limits: Limits, why: str) -> None:
         "on_worker": limits.on_worker,
         "why": why,
     }
-    logger.info("coalescing", extra={"facts": facts})
+    logger.info("coalescing", extra={"context": facts})
 
 
 def _describe(cost: Cost, limits: Limits, why: str) -> str:

@@ -147,13 +147,13 @@ def load_newest(
 def _log(model: Model | None, refused: Sequence[Refusal]) -> None:
     for refusal in refused:
         facts = {"model": refusal.name, "version": refusal.version, "reason": refusal.reason}
-        logger.error("version refused", extra={"facts": facts})
+        logger.error("version refused", extra={"context": facts})
     if model is not None:
         manifest = model.manifest
         loaded = {"model": manifest.name, "version": manifest.version, "model_name": manifest.model_name}
         if manifest.parity.mismatches:
             loaded["accepted_mismatches"] = manifest.parity.mismatches
-        logger.info("version loaded", extra={"facts": loaded})
+        logger.info("version loaded", extra={"context": loaded})
 
 
 def _replay(manifest: Manifest, codec: Codec, session: Session) -> bool:
@@ -171,7 +171,7 @@ def _replay(manifest: Manifest, codec: Codec, session: Session) -> bool:
         raise RefusedError(f"its golden rows cannot be replayed: {error}") from error
     if found.alone.first_mismatch is not None:
         facts = {"flips": found.alone.flips, "max_difference": found.alone.max_difference}
-        logger.error("golden rows", extra={"facts": facts})
+        logger.error("golden rows", extra={"context": facts})
         raise RefusedError(
             f"golden row {found.alone.first_mismatch} is not answered on this host as the estimator answered it"
         )

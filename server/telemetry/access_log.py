@@ -1,4 +1,4 @@
-"""ASGI application -> the same application, with one log line a request; knows nothing of what it wraps."""
+"""ASGI middleware that logs one line a request."""
 
 import logging
 import time
@@ -17,14 +17,14 @@ class AccessLog:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes a request on and logs it; a status of null says that no answer was begun."""
+        """Pass a request on and log it."""
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
         status: int | None = None
         answered_bytes = 0
 
-        async def watch(message: Message) -> None:
+        async def note(message: Message) -> None:
             nonlocal status, answered_bytes
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -34,18 +34,18 @@ class AccessLog:
 
         start_s = time.perf_counter()
         try:
-            await self._app(scope, receive, watch)
+            await self._app(scope, receive, note)
         finally:
             log_request(scope["method"], scope["path"], status, answered_bytes, time.perf_counter() - start_s)
 
 
 def log_request(method: str, path: str, status: int | None, answered_bytes: int, duration_s: float) -> None:
-    """Logs one request; a status of null says that no answer was begun."""
-    facts = {
+    """Log one request; a status of null means that no answer was begun."""
+    context = {
         "method": method,
         "path": path,
         "status": status,
         "bytes": answered_bytes,
         "duration_us": round(duration_s * 1e6),
     }
-    logger.info("request", extra={"facts": facts})
+    logger.info("request", extra={"context": context})

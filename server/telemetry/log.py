@@ -1,4 +1,4 @@
-"""Log records -> JSON lines on standard error, one object a line; knows nothing of what is logged."""
+"""Writes log records to standard error as JSON, one object a line."""
 
 import json
 import logging
@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 
 
 class JsonFormatter(logging.Formatter):
-    """Writes time (UTC), level, message and the record's ``facts`` as one JSON object."""
+    """Formats time (UTC), level, message and the record's context as one JSON object."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Formats one record; the facts are what the caller passed as ``extra={"facts": {...}}``."""
+        """Format one record; its context is what the caller passed as ``extra={"context": {...}}``."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "message": record.getMessage(),
-            **getattr(record, "facts", {}),
+            **getattr(record, "context", {}),
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
@@ -24,7 +24,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure() -> None:
-    """Sends every logger of the process, uvicorn's and Litestar's too, and warnings to standard error as JSON lines."""
+    """Send every logger of the process, uvicorn's and Litestar's too, and warnings to standard error as JSON lines."""
     logging.captureWarnings(capture=True)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())

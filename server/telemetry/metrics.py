@@ -1,7 +1,7 @@
-"""What happened -> Prometheus text: plain numbers, added to where they arise and put into words when somebody asks.
+"""Counters kept as plain numbers on the hot path and rendered as Prometheus text on scrape.
 
-A request costs a few additions here, a batch a few more; the instruments of prometheus-client itself would cost a batch
-of one row a tenth of its whole time (1.5 us for each observation), so that library does the wording only.
+A request costs a few additions here, a batch a few more. The instruments of prometheus-client itself would cost a batch
+of one row a tenth of its whole time (1.5 us for each observation), so that library does the rendering only.
 """
 
 from bisect import bisect_left
@@ -25,12 +25,12 @@ STAGES = ("parse", "queue", "run", "encode")
 
 
 class Tally(msgspec.Struct):
-    """How many numbers of which size there were.
+    """A histogram.
 
     Attributes:
-        bounds: The largest number of each bucket but the last, which has none.
+        bounds: The upper bound of each bucket but the last, which has none.
         counts: How many numbers fell into each bucket.
-        total: Their sum.
+        total: The sum of all numbers.
     """
 
     bounds: tuple[int | float, ...]
@@ -39,21 +39,21 @@ class Tally(msgspec.Struct):
 
     @classmethod
     def of(cls, bounds: tuple[int | float, ...]) -> "Tally":
-        """Begins one with nothing in it."""
+        """Return an empty histogram."""
         return cls(bounds, [0] * (len(bounds) + 1))
 
     def add(self, number: float) -> None:
-        """Counts a number."""
+        """Count a number."""
         self.counts[bisect_left(self.bounds, number)] += 1
         self.total += number
 
     def merge(self, other: "Tally") -> None:
-        """Adds what another has counted within the same bounds."""
+        """Add the counts of another histogram of the same bounds."""
         self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
         self.total += other.total
 
     def cumulated(self) -> list[tuple[str, float]]:
-        """Gives how many numbers were at most as large as each bound, as Prometheus counts."""
+        """Return the cumulative buckets, as Prometheus counts: how many numbers were at most as large as each bound."""
         running, pairs = 0, []
         for bound, count in zip((*self.bounds, "+Inf"), self.counts, strict=True):
             running += count
@@ -62,11 +62,11 @@ class Tally(msgspec.Struct):
 
 
 class Counts(msgspec.Struct):
-    """All that was counted of one model.
+    """All counts of one model.
 
     Attributes:
         outcomes: Requests answered, by route and status.
-        rejections: Requests refused for want of time, by reason.
+        rejections: Requests refused by load shedding, by reason.
         stages: Seconds, by stage.
         batch_rows: The sizes of batches.
         queue_rows: Rows waiting at this moment.
@@ -83,7 +83,7 @@ class Counts(msgspec.Struct):
     unseen: dict[str, int] = msgspec.field(default_factory=Counter)
 
     def merge(self, other: "Counts") -> None:
-        """Adds what another process has counted of the same model."""
+        """Add the counts of another process of the same model."""
         self.outcomes = Counter(self.outcomes) + Counter(other.outcomes)
         self.rejections = Counter(self.rejections) + Counter(other.rejections)
         self.batch_rows.merge(other.batch_rows)
@@ -111,7 +111,7 @@ class ModelMetrics:
 
     Attributes:
         outcomes: Requests answered, by route and status; added to by whoever answers one.
-        rejections: Requests refused for want of time, by reason; the same.
+        rejections: Requests refused by load shedding, by reason; the same.
         parsed: Requests decoded since the last batch.
         parse_s: How long that took.
         cost: What a run was fitted to.
@@ -122,7 +122,7 @@ class ModelMetrics:
     def __init__(
         self, cost: Cost, limits: Limits, why: str, count_queued: Callable[[], int], unseen: dict[str, int]
     ) -> None:
-        """Begins with nothing.
+        """Begin at zero.
 
         Args:
             cost: What a run was fitted to.
@@ -149,7 +149,7 @@ class ModelMetrics:
         self.parsed += 1
 
     def report(self, batch: BatchReport) -> None:
-        """Counts a batch, and the requests that were decoded and answered since the last."""
+        """Count a batch, and the requests that were decoded and answered since the last."""
         stages = self._stages
         self._batch_rows.add(len(batch.rows))
         stages["queue"].add(batch.queue_s)
@@ -160,13 +160,13 @@ class ModelMetrics:
         stages["encode"].add(batch.settle_s / batch.requests)
 
     def count(self) -> Counts:
-        """Gives all that was counted so far."""
+        """Return all counts so far."""
         self._counts.queue_rows = self._count_queued()
         return self._counts
 
 
 class Metrics(Collector):
-    """What is told of all models, by name; of this process and of those beside it."""
+    """The metrics of all models and all workers."""
 
     def __init__(
         self,
@@ -174,11 +174,11 @@ class Metrics(Collector):
         read_others: Callable[[], Iterable[tuple[bytes, bool]]] = tuple,
         refusals: Mapping[tuple[int, str], int] = MappingProxyType({}),
     ) -> None:
-        """Makes them known to Prometheus's own text format.
+        """Register the models.
 
         Args:
             models: This process's.
-            read_others: Gives the snapshots of the processes beside it, and whether each is still alive.
+            read_others: Yields the snapshots of the other workers, and whether each is still alive.
             refusals: How many requests this process has refused before a model was asked, by status and reason.
         """
         self._models = models
@@ -188,16 +188,16 @@ class Metrics(Collector):
         self._registry.register(self)
 
     def text(self) -> bytes:
-        """Gives all of it in Prometheus's text format."""
+        """Return all metrics in Prometheus's text format."""
         return generate_latest(self._registry)
 
     def snapshot(self) -> bytes:
-        """Gives what this process has counted, for those beside it."""
+        """Return the counts of this process, for the other workers."""
         models = {name: model.count() for name, model in self._models.items()}
         return msgspec.msgpack.encode(ProcessCounts(models, dict(self._refusals)))
 
     def collect(self) -> Iterator[Metric]:
-        """Words everything; called by the registry."""
+        """Yield every metric; called by prometheus-client."""
         own = _read(self.snapshot())
         counts, refusals = own.models, Counter(own.refusals)
         for snapshot, is_alive in self._read_others():
@@ -247,7 +247,7 @@ def _refusal_family(refusals: Mapping[tuple[int, str], int]) -> Metric:
 
 def _count_families(counts: dict[str, Counts]) -> Iterator[Metric]:
     requests = CounterMetricFamily("corolla_requests", "Requests answered.", labels=["model", "route", "outcome"])
-    rejected = CounterMetricFamily("corolla_rejected", "Requests refused for want of time.", labels=["model", "reason"])
+    rejected = CounterMetricFamily("corolla_rejected", "Requests refused by load shedding.", labels=["model", "reason"])
     rows = CounterMetricFamily("corolla_rows", "Rows run.", labels=["model"])
     batches = CounterMetricFamily("corolla_batches", "Batches run.", labels=["model"])
     queued = GaugeMetricFamily("corolla_queue_rows", "Rows waiting.", labels=["model"])

@@ -1,4 +1,4 @@
-"""What each worker has counted -> a file of its own, which whoever is asked reads; knows nothing of what is in it."""
+"""Shares each worker's counters through one file per process, so that any worker can answer /metrics for all."""
 
 import os
 from collections.abc import Iterator
@@ -8,31 +8,31 @@ import attrs
 
 
 @attrs.frozen
-class Exchange:
-    """The folder that the workers of one server have in common.
+class WorkerCounts:
+    """The counters of all workers of one server.
 
     Attributes:
-        folder: Where; it lives as long as the server. A worker that has died leaves its last file there, since what it
+        folder: Has the files; it lives as long as the server. The file of a worker that has died stays, since what it
             answered was answered.
-        supervisor_pid: The process that watches over the workers.
+        supervisor_pid: The process that supervises the workers.
     """
 
     folder: Path
     supervisor_pid: int
 
     def is_orphaned(self) -> bool:
-        """Says whether nobody watches over this worker any more."""
+        """Return whether the supervisor of this worker is gone."""
         return os.getppid() != self.supervisor_pid
 
     def publish(self, counted: bytes) -> None:
-        """Replaces what this process has said before."""
+        """Replace the counters that this process published before."""
         own = self.folder / str(os.getpid())
         draft = own.with_suffix(".draft")
         draft.write_bytes(counted)
         draft.replace(own)
 
     def read_others(self) -> Iterator[tuple[bytes, bool]]:
-        """Gives what each other process said last, and whether it is still alive."""
+        """Yield the counters that each other process published last, and whether it is still alive."""
         for path in self.folder.iterdir():
             if path.suffix or path.name == str(os.getpid()):
                 continue

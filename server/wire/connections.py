@@ -1,8 +1,9 @@
-"""The connections of a process, their common limits, and the one timer that sweeps them; knows nothing of HTTP."""
+"""The registry of a process's connections: their common limits and counts, and the one timer that sweeps them."""
 
 import asyncio
 import heapq
 import resource
+import select
 from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
@@ -19,11 +20,18 @@ def choose_max_idle(max_open_files: int) -> int:
     return MAX_IDLE if max_open_files == resource.RLIM_INFINITY else min(MAX_IDLE, max_open_files // 2)
 
 
-class Watched(Protocol):
-    """A connection, as far as the watch knows it."""
+def has_unread(transport: asyncio.Transport) -> bool:
+    """Return whether the kernel has bytes of a connection, or its end, that the loop has not read yet."""
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+class Connection(Protocol):
+    """A connection, as far as the registry knows it."""
 
     def check(self, now_s: float) -> None:
-        """Does what is due."""
+        """Do what is due."""
 
     def idle_until_s(self) -> float | None:
         """Return when the connection is to be closed if it is kept open between requests, on the loop's clock."""
@@ -34,15 +42,15 @@ class Watched(Protocol):
 
 @attrs.frozen
 class ConnectionLimits:
-    """What a connection is held to.
+    """The limits of every connection.
 
     Attributes:
-        max_body_bytes: The longest body.
-        max_held_bytes: How many bytes of bodies may be read at the same time, over all connections.
-        max_header_bytes: The longest request line and headers together.
-        header_s: How long a client may take from its first moment, or byte, to the end of the headers.
-        body_s: How long it may take for the body.
-        max_idle: How many connections are kept open between requests; the longest idle are closed beyond that.
+        max_body_bytes: Maximum size of a body.
+        max_held_bytes: Memory budget of all bodies that are being read or wait to be decoded.
+        max_header_bytes: Maximum size of the request line and the headers together.
+        header_s: Timeout for the headers, from the connection's first moment or the request's first byte.
+        body_s: Timeout for the body.
+        max_idle: Maximum number of idle connections; beyond it the longest idle are closed.
     """
 
     max_body_bytes: int
@@ -53,44 +61,44 @@ class ConnectionLimits:
     max_idle: int = attrs.field(factory=lambda: choose_max_idle(resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
 
 
-class Watch:
+class ConnectionRegistry:
     """All connections of a process, swept by one timer.
 
     Attributes:
-        limits: What every connection is held to.
+        limits: The limits of every connection.
         now_s: The loop's time at the last sweep: near enough for deadlines of seconds, and free to read.
-        connections: The open ones.
+        connections: The open connections.
         held_bytes: The bytes of bodies that are being read, or wait to be decoded.
         refusals: How many requests were refused that no model has been asked, by status and reason.
     """
 
     def __init__(self, limits: ConnectionLimits, every_second: Callable[[], None]) -> None:
-        """Holds the connections' common facts.
+        """Begin without connections.
 
         Args:
-            limits: What every connection is held to.
-            every_second: What else there is to do at each sweep.
+            limits: The limits of every connection.
+            every_second: Called after each sweep.
         """
         self.limits = limits
         self.now_s = 0.0
-        self.connections: set[Watched] = set()
+        self.connections: set[Connection] = set()
         self.held_bytes = 0
         self.refusals: Counter[tuple[int, str]] = Counter()
         self._every_second = every_second
         self._timer: asyncio.TimerHandle
 
     def start(self) -> None:
-        """Sweeps from now on, on the running loop."""
+        """Sweep from now on, on the running loop."""
         loop = asyncio.get_running_loop()
         self.now_s = loop.time()
         self._timer = loop.call_later(SWEEP_S, self._sweep)
 
     def release(self, size_bytes: int) -> None:
-        """Counts a body no more."""
+        """Take a body off the memory budget."""
         self.held_bytes -= size_bytes
 
     def stop(self) -> None:
-        """Sweeps no more, once it has been started."""
+        """Stop sweeping; it must have been started."""
         self._timer.cancel()
 
     def _sweep(self) -> None:

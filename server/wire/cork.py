@@ -1,7 +1,7 @@
-"""Head, body -> one write: a transport as a response is written to it, which sends what comes together as one.
+"""A transport that joins the head and the body of a response into one write (as TCP_CORK and node's `cork` do).
 
 uvicorn writes a response's head and its body one after the other, and each is a system call: 8 of the 40 us that such
-an answer takes. It knows nothing of HTTP.
+an answer takes.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ class Cork:
         self._held = b""
 
     def write(self, data: bytes) -> None:
-        """Holds the first of two writes back, and sends it with the second; to nobody where the client has gone."""
+        """Hold the first of two writes back, and send it with the second; drop both if the client has gone."""
         if self._transport.is_closing():
             self._held = b""
         elif self._held:
@@ -29,16 +29,16 @@ class Cork:
             self._loop.call_soon(self.release)
 
     def close(self) -> None:
-        """Closes the connection once all has been sent."""
+        """Close the connection once all has been sent."""
         self.release()
         self._transport.close()
 
     def is_closing(self) -> bool:
-        """Says whether the connection is closed or about to be."""
+        """Return whether the connection is closed or about to be."""
         return self._transport.is_closing()
 
     def release(self) -> None:
-        """Sends what is held back, as must be before anything else is written to the connection."""
+        """Send what is held back; call it before anything else is written to the connection."""
         data, self._held = self._held, b""
         if data and not self._transport.is_closing():
             self._transport.write(data)

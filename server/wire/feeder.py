@@ -1,7 +1,7 @@
-"""Bytes of a connection -> uvicorn's parser, a slice at a time; what comes out of it is for a subclass to judge.
+"""Incremental parsing with backpressure: feeds the bytes of a connection to uvicorn's parser, a slice at a time.
 
-No more is fed than there is to do: while a request waits behind another, nothing, and other connections have their turn
-after some slices. It leans on uvicorn (0.54) as `guard` says, and knows nothing of limits but one that it is given.
+Nothing is fed while a request waits behind another one, and other connections have their turn after some slices.
+`tests/server/wire/test_uvicorn.py` lists what this file uses of uvicorn (0.54).
 """
 
 import asyncio
@@ -21,11 +21,15 @@ _UPGRADE_HEADERS = frozenset({b"connection", b"upgrade", b"http2-settings"})
 
 
 class Feeder(HttpToolsProtocol):
-    """One connection's way in.
+    """A connection that parses what comes as it can be used.
 
-    Its own attributes are slots, quicker to reach than the many that uvicorn's protocol keeps in a dictionary. Of these
-    a subclass sets ``_refused`` once nothing more is to be fed, ``_rest_bytes`` to what a body is known to have left
-    (it is fed in one piece), ``_progressed`` where bytes have come to something, and ``_max_unseen_bytes``.
+    Its own attributes are slots, quicker to reach than the many that uvicorn's protocol keeps in a dictionary. A
+    subclass sets these of them:
+
+    - ``_refused`` once nothing more is to be fed;
+    - ``_rest_bytes`` to the length that is left of a body, which is fed in one piece;
+    - ``_progressed`` when the parser has reported a part of a request;
+    - ``_max_unseen_bytes`` to how much may be fed without that.
     """
 
     __slots__ = (
@@ -55,30 +59,46 @@ class Feeder(HttpToolsProtocol):
         self._unseen_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
-        """Takes up a connection."""
+        """Take up a connection."""
         super().connection_made(transport)
         self.flow = _Flow(transport, self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forgets what has not been fed, and what waits behind another request."""
+        """Forget what has not been fed, and what waits behind another request."""
         super().connection_lost(exc)
         self.pipeline.clear()
         self._behind = b""
 
     def data_received(self, data: bytes) -> None:
-        """Reads on, unless the client has been refused."""
+        """Read on, unless the client has been refused."""
         if not self._refused:
             self._behind += data
             self.feed_on()
 
     def begin_slice(self) -> None:
-        """Does what is due before anything is fed; for a subclass to say."""
+        """Called before a slice is fed."""
 
     def refuse_head(self) -> None:
-        """Refuses a client who has sent more than ``_max_unseen_bytes`` that came to nothing; for a subclass to say."""
+        """Called when a client has sent more than ``_max_unseen_bytes`` without progress."""
+
+    def begin_head(self) -> None:
+        """Take up the first byte of a request."""
+        super().on_message_begin()
+
+    def begin_request(self) -> None:
+        """Take up a request whose headers are complete."""
+        super().on_headers_complete()
+
+    def take_body(self, body: bytes) -> None:
+        """Take up a part of a request's body."""
+        super().on_body(body)
+
+    def end_request(self) -> None:
+        """Take up the end of a request."""
+        super().on_message_complete()
 
     def feed_on(self) -> None:
-        """Feeds what has come, a slice or the rest of a body at a time, as long as no request waits behind another.
+        """Feed what has come, a slice or the rest of a body at a time, as long as no request waits behind another.
 
         A read of many small chunks takes a while to parse: after some slices others have their turn.
         """
@@ -103,7 +123,7 @@ class Feeder(HttpToolsProtocol):
         return bool(self.pipeline) or self._refused or self.transport.is_closing()
 
     def _feed_slice(self, data: bytes) -> None:
-        """Feeds the parser, and counts what it keeps to itself: an unfinished header, or one behind a chunked body."""
+        """Feed the parser, and count what it keeps to itself: an unfinished header, or a trailer of a chunked body."""
         self.begin_slice()
         self._progressed = False
         self._feed(data)
@@ -112,7 +132,7 @@ class Feeder(HttpToolsProtocol):
             self.refuse_head()
 
     def _feed(self, data: bytes) -> None:
-        """Feeds the parser, as uvicorn does but for upgrades: there are none, and an offer of one is passed over."""
+        """Feed the parser as uvicorn does, except that an offer to upgrade the protocol is ignored."""
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -121,7 +141,7 @@ class Feeder(HttpToolsProtocol):
             self.send_400_response(str(error))
 
     def _pass_over_upgrade(self, rest: bytes) -> None:
-        """Reads the request again without its offer, since the parser reads no body behind one (RFC 9110, 7.8)."""
+        """Read the request again without its offer, since the parser reads no body behind one (RFC 9110, 7.8)."""
         if self.parser.get_method() == b"CONNECT":
             self.send_400_response("CONNECT is not served")
             return

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from server.errors import DeadlineError, OverloadedError
-from server.wire.connections import Watch
+from server.wire.connections import ConnectionRegistry
 
 INLINE_BODY_BYTES = 16_384
 """A body of no more than this is read by the loop itself, at worst in 8 ms; to ask a thread mostly takes longer."""
@@ -27,13 +27,13 @@ T = TypeVar("T")
 class Offload:
     """The thread that reads large bodies, one after another."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, registry: ConnectionRegistry) -> None:
         """Begin nothing yet.
 
         Args:
-            watch: Counts the bodies that are held; those that wait for the thread are among them.
+            registry: Counts the bodies that are held; those that wait for the thread are among them.
         """
-        self._watch = watch
+        self._registry = registry
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
         self._waiting_bytes = 0
         self._byte_s = 0.0
@@ -57,7 +57,7 @@ class Offload:
             with suppress(RuntimeError):  # of a loop that has ended meanwhile
                 loop.call_soon_threadsafe(self._release, size_bytes)
 
-        self._watch.held_bytes += size_bytes
+        self._registry.held_bytes += size_bytes
         self._waiting_bytes += size_bytes
         reading = self._thread.submit(self._time, read, held)
         reading.add_done_callback(let_go)
@@ -92,4 +92,4 @@ class Offload:
 
     def _release(self, size_bytes: int) -> None:
         self._waiting_bytes -= size_bytes
-        self._watch.release(size_bytes)
+        self._registry.release(size_bytes)

@@ -77,7 +77,7 @@ def reply_to(error: Exception) -> Reply:
     """Return the reply for any exception; one that is no client's fault is logged and answered without its text."""
     status = _find(STATUSES, error)
     if status == http.HTTPStatus.INTERNAL_SERVER_ERROR:
-        logger.error("the model failed", extra={"facts": {"reason": str(error)}})
+        logger.error("the model failed", extra={"context": {"reason": str(error)}})
         return Reply(500, msgspec.json.encode({"error": "the model failed; the server's log has the cause"}))
     if status is not None:
         body: dict[str, object] = {"error": str(error)}

@@ -120,7 +120,7 @@ def test_as_many_mismatches_as_are_allowed_are_published_and_told_wherever_the_v
     assert [rung["fault"] is None for rung in record["rungs"]].count(True) == 1
     with caplog.at_level(logging.INFO, "server.models.catalog"):
         load_catalog(bench.models_dir, threads=1)
-    facts: Any = [getattr(record, "facts", None) for record in caplog.records if record.message == "version loaded"]
+    facts: Any = [getattr(record, "context", None) for record in caplog.records if record.message == "version loaded"]
     assert facts[-1]["accepted_mismatches"] == mismatches
     assert [passed for name, passed in gates_of(bench) if name == "parity"] == [False, False, True]
 

@@ -38,4 +38,4 @@ def test_the_urls_host_is_in_brackets_for_ipv6(caplog: pytest.LogCaptureFixture)
     with caplog.at_level("INFO"), bind(Settings(host="::1", port=0)) as listener:
         log_address(listener)
         port = listener.getsockname()[1]
-    assert [record.__dict__["facts"] for record in caplog.records] == [{"url": f"http://[::1]:{port}"}]
+    assert [record.__dict__["context"] for record in caplog.records] == [{"url": f"http://[::1]:{port}"}]

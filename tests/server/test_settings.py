@@ -126,7 +126,7 @@ def test_variables_of_a_kubernetes_service_change_nothing_and_are_logged_once(
     variables = service_variables(service, 80, protocol, address)
     with caplog.at_level("INFO"):
         assert read_settings([], {**variables, "COROLLA_WORKERS": "3"}) == Settings(workers=3)
-    assert [record.__dict__["facts"] for record in caplog.records] == [{"variables": sorted(variables)}]
+    assert [record.__dict__["context"] for record in caplog.records] == [{"variables": sorted(variables)}]
 
 
 def test_a_port_of_ones_own_stands_beside_a_service_of_the_same_name(caplog: pytest.LogCaptureFixture) -> None:
@@ -134,7 +134,7 @@ def test_a_port_of_ones_own_stands_beside_a_service_of_the_same_name(caplog: pyt
     with caplog.at_level("INFO"):
         assert read_settings([], {**service_variables("corolla", 80), "COROLLA_PORT": "8080"}) == Settings(port=8080)
     (record,) = caplog.records
-    assert "COROLLA_PORT" not in record.__dict__["facts"]["variables"]
+    assert "COROLLA_PORT" not in record.__dict__["context"]["variables"]
 
 
 @pytest.mark.parametrize("name", ["COROLLA_API_PORT", "COROLLA_SERVICE", "COROLLA_PORT_80", "COROLLA_PORT_X_TCP"])

@@ -19,7 +19,7 @@ from server.contract.signature import Answer, Row
 from server.errors import SessionError
 from server.models.catalog import load_model
 from server.settings import Settings
-from server.wire.connections import ConnectionLimits, Watch
+from server.wire.connections import ConnectionLimits, ConnectionRegistry
 from server.wire.offload import Offload
 from tests.support.workshop import Workshop
 
@@ -67,7 +67,7 @@ def status_of(probe: Probe) -> int:
         sent.append(message)
 
     async def ask() -> None:
-        offload = Offload(Watch(ConnectionLimits(2**20, 2**20), lambda: None))
+        offload = Offload(ConnectionRegistry(ConnectionLimits(2**20, 2**20), lambda: None))
         await respond(probe, SCOPE, receive, send, offload)  # type: ignore[arg-type]
         assert probe.rows() is None, "the rows are still there"
         offload.close()

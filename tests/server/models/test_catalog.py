@@ -302,6 +302,6 @@ def test_accepted_mismatches_are_logged_at_start(
     write_typed(tmp_path, attrs.evolve(whole, name="rough", parity=accepted))
     with caplog.at_level(logging.INFO):
         load_catalog(tmp_path, threads=1)
-    told = {record.facts["model"]: record.facts for record in caplog.records}  # type: ignore[attr-defined]  # given as extra
+    told = {record.context["model"]: record.context for record in caplog.records}  # type: ignore[attr-defined]  # given as extra
     assert told["rough"]["accepted_mismatches"] == 3
     assert told["typed"] == {"model": "typed", "version": 1, "model_name": "typed_1"}

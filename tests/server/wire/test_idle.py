@@ -12,8 +12,8 @@ from uvicorn.server import ServerState
 
 from server.api.endpoint import RouteTable
 from server.api.lane import ROUTES, Lane
-from server.wire.connections import MAX_IDLE, ConnectionLimits, Watch, choose_max_idle
-from server.wire.limits import WATCH, Guard
+from server.wire.connections import MAX_IDLE, ConnectionLimits, ConnectionRegistry, choose_max_idle
+from server.wire.limits import REGISTRY, LimitedProtocol
 
 BOUND_S = 20
 KEEP_ALIVE_S = 120
@@ -30,35 +30,39 @@ async def answer(scope: Any, _receive: Any, send: Any) -> None:
 
 
 @asynccontextmanager
-async def served(protocol: type[Guard], watch: Watch) -> AsyncIterator[int]:
-    """Serves with a watch that sweeps only when a test says so; gives the port."""
+async def served(protocol: type[LimitedProtocol], registry: ConnectionRegistry) -> AsyncIterator[int]:
+    """Serves with a registry that sweeps only when a test says so; gives the port."""
     config = uvicorn.Config(answer, lifespan="off", log_config=None, timeout_keep_alive=KEEP_ALIVE_S)
     config.load()
-    loop, state = asyncio.get_running_loop(), {WATCH: watch, ROUTES: RouteTable({}, access_log=False)}
+    loop, state = asyncio.get_running_loop(), {REGISTRY: registry, ROUTES: RouteTable({}, access_log=False)}
     server = await loop.create_server(lambda: protocol(config, ServerState(), state, loop), "127.0.0.1", 0)
-    watch.start()
-    watch.stop()
+    registry.start()
+    registry.stop()
     async with server:
         yield server.sockets[0].getsockname()[1]
-        for connection in list(watch.connections):
-            connection.transport.abort()  # type: ignore[attr-defined]  # a guard's
+        for connection in list(registry.connections):
+            connection.transport.abort()  # type: ignore[attr-defined]  # a protocol's
 
 
-def run(scenario: Callable[[int, Watch], Coroutine[Any, Any, None]], protocol: type[Guard], max_idle: int = 9) -> None:
+def run(
+    scenario: Callable[[int, ConnectionRegistry], Coroutine[Any, Any, None]],
+    protocol: type[LimitedProtocol],
+    max_idle: int = 9,
+) -> None:
     async def bounded() -> None:
-        watch = Watch(ConnectionLimits(1, 1, max_idle=max_idle), lambda: None)
-        async with served(protocol, watch) as port:
-            await scenario(port, watch)
+        registry = ConnectionRegistry(ConnectionLimits(1, 1, max_idle=max_idle), lambda: None)
+        async with served(protocol, registry) as port:
+            await scenario(port, registry)
 
     asked.clear()
     asyncio.run(asyncio.wait_for(bounded(), BOUND_S))
 
 
-def sweep(watch: Watch) -> None:
-    """Sweeps at the watch's own time."""
-    for connection in list(watch.connections):
-        connection.check(watch.now_s)
-    watch._close_longest_idle()
+def sweep(registry: ConnectionRegistry) -> None:
+    """Sweeps at the registry's own time."""
+    for connection in list(registry.connections):
+        connection.check(registry.now_s)
+    registry._close_longest_idle()
 
 
 async def ask(connection: socket.socket, request: bytes = GET) -> None:
@@ -84,36 +88,36 @@ async def ended(connection: socket.socket) -> bool:
     return await asyncio.get_running_loop().sock_recv(connection, 1000) == b""
 
 
-protocols = pytest.mark.parametrize("protocol", [Lane, Guard])
+protocols = pytest.mark.parametrize("protocol", [Lane, LimitedProtocol])
 
 
 @protocols
-def test_an_idle_connection_is_kept_for_the_time_that_is_set_and_closed_then(protocol: type[Guard]) -> None:
-    async def scenario(port: int, watch: Watch) -> None:
+def test_an_idle_connection_is_kept_for_the_time_that_is_set_and_closed_then(protocol: type[LimitedProtocol]) -> None:
+    async def scenario(port: int, registry: ConnectionRegistry) -> None:
         with await connect(port) as connection:
             for _ in range(2):
                 await ask(connection)
-                watch.now_s += KEEP_ALIVE_S - 1
-                sweep(watch)
+                registry.now_s += KEEP_ALIVE_S - 1
+                sweep(registry)
             await ask(connection)
-            watch.now_s += KEEP_ALIVE_S + 1
-            sweep(watch)
+            registry.now_s += KEEP_ALIVE_S + 1
+            sweep(registry)
             assert await ended(connection)
 
     run(scenario, protocol)
 
 
 @protocols
-def test_a_request_that_came_before_the_close_is_answered(protocol: type[Guard]) -> None:
+def test_a_request_that_came_before_the_close_is_answered(protocol: type[LimitedProtocol]) -> None:
     """Its bytes are in the kernel, and the loop has not read them yet; then its first byte alone has come."""
 
-    async def scenario(port: int, watch: Watch) -> None:
+    async def scenario(port: int, registry: ConnectionRegistry) -> None:
         with await connect(port) as connection:
             await ask(connection)
             for request in (GET, GET[:1]):
                 connection.send(request)
-                watch.now_s += KEEP_ALIVE_S + 1
-                sweep(watch)
+                registry.now_s += KEEP_ALIVE_S + 1
+                sweep(registry)
                 await ask(connection, GET[len(request) :])
             assert asked == ["/"] * 3
 
@@ -121,19 +125,38 @@ def test_a_request_that_came_before_the_close_is_answered(protocol: type[Guard])
 
 
 @protocols
-def test_a_request_that_comes_after_the_close_meets_its_end_and_is_not_begun(protocol: type[Guard]) -> None:
-    async def scenario(port: int, watch: Watch) -> None:
+def test_blank_lines_on_an_idle_connection_are_no_request_and_prolong_nothing(protocol: type[LimitedProtocol]) -> None:
+    async def scenario(port: int, registry: ConnectionRegistry) -> None:
         with await connect(port) as connection:
             await ask(connection)
-            watch.now_s += KEEP_ALIVE_S + 1
-            sweep(watch)
+            (server_side,) = registry.connections
+            for _ in range(2):
+                connection.send(b"\r\n")
+                while server_side.idle_until_s() is not None:  # noqa: ASYNC110  a state has no event
+                    await asyncio.sleep(0)
+                registry.now_s += registry.limits.header_s / 2 + 1
+            while server_side._state != "closing":  # type: ignore[attr-defined]  # a connection's own
+                sweep(registry)
+                await asyncio.sleep(0)
+            assert await ended(connection)
+
+    run(scenario, protocol)
+
+
+@protocols
+def test_a_request_that_comes_after_the_close_meets_its_end_and_is_not_begun(protocol: type[LimitedProtocol]) -> None:
+    async def scenario(port: int, registry: ConnectionRegistry) -> None:
+        with await connect(port) as connection:
+            await ask(connection)
+            registry.now_s += KEEP_ALIVE_S + 1
+            sweep(registry)
             connection.send(GET)
             assert await ended(connection)
             connection.send(GET)
-            (server_side,) = watch.connections
-            watch.now_s += KEEP_ALIVE_S
-            sweep(watch)
-            while watch.connections:  # noqa: ASYNC110  a set has no event
+            (server_side,) = registry.connections
+            registry.now_s += KEEP_ALIVE_S
+            sweep(registry)
+            while registry.connections:  # noqa: ASYNC110  a set has no event
                 await asyncio.sleep(0)
             assert asked == ["/"]
             server_side.close_idle()  # which it is no more
@@ -142,16 +165,16 @@ def test_a_request_that_comes_after_the_close_meets_its_end_and_is_not_begun(pro
 
 
 @protocols
-def test_beyond_the_most_that_are_kept_the_longest_idle_is_closed(protocol: type[Guard]) -> None:
-    async def scenario(port: int, watch: Watch) -> None:
+def test_beyond_the_most_that_are_kept_the_longest_idle_is_closed(protocol: type[LimitedProtocol]) -> None:
+    async def scenario(port: int, registry: ConnectionRegistry) -> None:
         connections = [await connect(port) for _ in range(5)]
         first, second, third, fourth, silent = connections
         for connection in (first, second, third, fourth, first):
             await ask(connection)
-            watch.now_s += 1
-        while len(watch.connections) < len(connections):  # noqa: ASYNC110  a set has no event
+            registry.now_s += 1
+        while len(registry.connections) < len(connections):  # noqa: ASYNC110  a set has no event
             await asyncio.sleep(0)
-        sweep(watch)
+        sweep(registry)
         assert await ended(second)
         assert await ended(third)
         for connection in (first, fourth, silent):
@@ -164,19 +187,19 @@ def test_beyond_the_most_that_are_kept_the_longest_idle_is_closed(protocol: type
 
 
 def test_the_sweep_closes_what_is_beyond_the_most() -> None:
-    async def scenario(port: int, watch: Watch) -> None:
+    async def scenario(port: int, registry: ConnectionRegistry) -> None:
         first, second = await connect(port), await connect(port)
         for connection in (first, second):
             await ask(connection)
-            watch.now_s += 1
-        watch.start()
+            registry.now_s += 1
+        registry.start()
         assert await ended(first)
         await ask(second)
         first.close()
         second.close()
-        watch.stop()
+        registry.stop()
 
-    run(scenario, Guard, max_idle=1)
+    run(scenario, LimitedProtocol, max_idle=1)
 
 
 @pytest.mark.parametrize(("max_open_files", "most"), [(64, 32), (1024, 512), (2**20, MAX_IDLE), (-1, MAX_IDLE), (1, 0)])

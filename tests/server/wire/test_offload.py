@@ -25,8 +25,8 @@ from server.contract.signature import Row
 from server.errors import DeadlineError, InvalidRowError, OverloadedError
 from server.models.catalog import Model, load_model
 from server.settings import Settings
-from server.wire.connections import ConnectionLimits, Watch
-from server.wire.limits import WATCH
+from server.wire.connections import ConnectionLimits, ConnectionRegistry
+from server.wire.limits import REGISTRY
 from server.wire.offload import INLINE_BODY_BYTES, Offload
 from server.wire.replies import Reply, send_reply
 from tests.support.wire import post
@@ -90,21 +90,21 @@ async def until(holds: Callable[[], bool]) -> None:
         await asyncio.sleep(0)
 
 
-def watch_bodies() -> Watch:
-    return Watch(ConnectionLimits(max_body_bytes=2**20, max_held_bytes=2**20), lambda: None)
+def make_registry() -> ConnectionRegistry:
+    return ConnectionRegistry(ConnectionLimits(max_body_bytes=2**20, max_held_bytes=2**20), lambda: None)
 
 
-def run(scenario: Callable[[Watch, Offload], Coroutine[Any, Any, None]]) -> None:
-    watch = watch_bodies()
-    offload = Offload(watch)
+def run(scenario: Callable[[ConnectionRegistry, Offload], Coroutine[Any, Any, None]]) -> None:
+    registry = make_registry()
+    offload = Offload(registry)
     try:
-        asyncio.run(asyncio.wait_for(scenario(watch, offload), 3 * BOUND_S))
+        asyncio.run(asyncio.wait_for(scenario(registry, offload), 3 * BOUND_S))
     finally:
         offload.close()
 
 
 @asynccontextmanager
-async def served(workshop: Workshop, gate: Gate, watch: Watch, offload: Offload) -> AsyncIterator[int]:
+async def served(workshop: Workshop, gate: Gate, registry: ConnectionRegistry, offload: Offload) -> AsyncIterator[int]:
     """Serves the Iris model with a gate before its codec, by the lane where that takes a request; gives the port."""
     model = load_model(workshop.version_dir, "iris", 1, threads=1)
     service = attrs.evolve(open_service(model, Settings(), queue_rows=1000), codec=GatedCodec(model, gate))
@@ -119,14 +119,14 @@ async def served(workshop: Workshop, gate: Gate, watch: Watch, offload: Offload)
 
     config = uvicorn.Config(app, lifespan="off", log_config=None)
     config.load()
-    state = {WATCH: watch, ROUTES: routes}
+    state = {REGISTRY: registry, ROUTES: routes}
     loop = asyncio.get_running_loop()
-    watch.start()
+    registry.start()
     server = await loop.create_server(lambda: Lane(config, ServerState(), state, loop), "127.0.0.1", 0)
     async with server:
         yield server.sockets[0].getsockname()[1]
     await service.coalescer.close()
-    watch.stop()
+    registry.stop()
 
 
 async def ask(port: int, request: bytes) -> bytes:
@@ -160,16 +160,16 @@ def test_health_is_told_while_a_large_body_is_decoded(
 ) -> None:
     gate = Gate()
 
-    async def scenario(watch: Watch, offload: Offload) -> None:
-        async with served(iris_workshop, gate, watch, offload) as port:
+    async def scenario(registry: ConnectionRegistry, offload: Offload) -> None:
+        async with served(iris_workshop, gate, registry, offload) as port:
             asking = asyncio.ensure_future(ask(port, request_bytes))
             await gate.wait_until_entered()
-            assert watch.held_bytes == len(gate.bodies[0])
+            assert registry.held_bytes == len(gate.bodies[0])
             assert await ask(port, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n") == b"HTTP/1.1 200 OK alive"
             assert not asking.done()
             gate.opened.set()
             assert await asking == answer
-            assert watch.held_bytes == 0
+            assert registry.held_bytes == 0
 
     run(scenario)
 
@@ -177,14 +177,14 @@ def test_health_is_told_while_a_large_body_is_decoded(
 def test_who_waits_for_the_thread_until_the_deadline_is_not_read() -> None:
     first, second = Gate(), Gate()
 
-    async def scenario(watch: Watch, offload: Offload) -> None:
+    async def scenario(registry: ConnectionRegistry, offload: Offload) -> None:
         reading = asyncio.ensure_future(offload.run(first.pass_through, b"abc", deadline_in(BOUND_S)))
         await first.wait_until_entered()
         body: Any = Body()
         left = weakref.ref(body)
         with pytest.raises(DeadlineError, match=r"^the deadline passed before the body was read$"):
             await offload.run(second.pass_through, body, deadline_in(0.001))
-        await until(lambda: watch.held_bytes == len(b"abc"))
+        await until(lambda: registry.held_bytes == len(b"abc"))
         del body
         gc.collect()
         assert left() is None
@@ -198,21 +198,21 @@ def test_who_waits_for_the_thread_until_the_deadline_is_not_read() -> None:
 def test_a_body_that_is_being_read_past_its_deadline_is_held_until_it_is_read() -> None:
     gate = Gate()
 
-    async def scenario(watch: Watch, offload: Offload) -> None:
+    async def scenario(registry: ConnectionRegistry, offload: Offload) -> None:
         reading = asyncio.ensure_future(offload.run(gate.pass_through, b"abc", deadline_in(0.2)))
         await gate.wait_until_entered()
         with pytest.raises(DeadlineError):
             await reading
-        assert watch.held_bytes == len(b"abc")
+        assert registry.held_bytes == len(b"abc")
         gate.opened.set()
-        await until(lambda: watch.held_bytes == 0)
+        await until(lambda: registry.held_bytes == 0)
 
     run(scenario)
 
 
 def test_a_loop_that_ends_before_a_body_is_read_is_not_missed(caplog: pytest.LogCaptureFixture) -> None:
-    gate, watch = Gate(), watch_bodies()
-    offload = Offload(watch)
+    gate, registry = Gate(), make_registry()
+    offload = Offload(registry)
 
     async def scenario() -> None:
         reading = asyncio.ensure_future(offload.run(gate.pass_through, b"abc", deadline_in(0.2)))
@@ -233,10 +233,10 @@ def test_what_is_wrong_with_a_body_is_told_to_who_waits_for_it() -> None:
     def refuse(_: bytes) -> None:
         raise InvalidRowError("no row", {})
 
-    async def scenario(watch: Watch, offload: Offload) -> None:
+    async def scenario(registry: ConnectionRegistry, offload: Offload) -> None:
         with pytest.raises(InvalidRowError, match=r"^no row$"):
             await offload.run(refuse, b"abc", deadline_in(BOUND_S))
-        assert watch.held_bytes == 0
+        assert registry.held_bytes == 0
 
     run(scenario)
 
@@ -253,7 +253,7 @@ def test_a_body_that_was_refused_is_gone_without_the_collector() -> None:
             await offload.run(refuse, body, deadline_in(BOUND_S))
         return weakref.ref(body)
 
-    async def scenario(_: Watch, offload: Offload) -> None:
+    async def scenario(_: ConnectionRegistry, offload: Offload) -> None:
         left = await ask(offload)
         # The thread lets go of its work a moment after it has told of the outcome.
         await until(lambda: left() is None)
@@ -268,7 +268,7 @@ def test_a_body_that_was_refused_is_gone_without_the_collector() -> None:
 def test_a_body_that_would_not_be_read_in_time_is_shed_while_others_wait() -> None:
     gate = Gate()
 
-    async def scenario(_: Watch, offload: Offload) -> None:
+    async def scenario(_: ConnectionRegistry, offload: Offload) -> None:
         # One byte took some microseconds at least, and so a million would take seconds.
         assert await offload.run(lambda body: body, b"x", deadline_in(BOUND_S)) == b"x"
         waiting = asyncio.ensure_future(offload.run(gate.pass_through, b"abc", deadline_in(BOUND_S)))

@@ -31,7 +31,7 @@ def test_a_failed_session_is_500_without_its_text_which_the_log_has(caplog: pyte
         500,
         {"error": "the model failed; the server's log has the cause"},
     )
-    assert [record.facts for record in caplog.records] == [{"reason": "ExecuteKernel at /build/executor.cc"}]  # type: ignore[attr-defined]  # given as extra
+    assert [record.context for record in caplog.records] == [{"reason": "ExecuteKernel at /build/executor.cc"}]  # type: ignore[attr-defined]  # given as extra
 
 
 @pytest.mark.parametrize("kind", STATUSES)

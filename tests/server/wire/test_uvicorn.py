@@ -1,4 +1,4 @@
-"""The guard and the lane lean on uvicorn's internals; where these move, this says which, before anything else fails."""
+"""What the limits and the lane use of uvicorn; where its internals move, this says which before anything else fails."""
 
 import asyncio
 import inspect
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import uvicorn
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
@@ -44,7 +45,7 @@ ATTRIBUTES = (
 )
 CYCLE_ATTRIBUTES = (
     *("disconnected", "keep_alive", "message_event", "response_complete", "response_started"),
-    "transport",
+    *("transport", "waiting_for_100_continue"),
 )
 MOVED = "uvicorn {} has no {} any more, which server/wire/limits.py and server/api/lane.py use: see them"
 
@@ -56,12 +57,14 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     made.close()
 
 
-def test_the_protocol_has_what_the_guard_and_the_lane_lean_on(loop: asyncio.AbstractEventLoop) -> None:
+def test_the_protocol_has_what_the_limits_and_the_lane_use(loop: asyncio.AbstractEventLoop) -> None:
     protocol = HttpToolsProtocol(uvicorn.Config(app=lambda: None, log_config=None), ServerState(), {}, loop)
     protocol.on_message_begin()
     for name in (*METHODS, *ATTRIBUTES):
         assert hasattr(protocol, name), MOVED.format(uvicorn.__version__, name)
     assert hasattr(protocol.server_state, "default_headers"), MOVED.format(uvicorn.__version__, "default_headers")
+    for name in ("pause_reading", "resume_reading", "write_paused"):
+        assert hasattr(FlowControl(asyncio.Transport()), name), MOVED.format(uvicorn.__version__, f"flow.{name}")
 
 
 def test_the_protocol_is_made_with_the_same_arguments() -> None:
@@ -77,5 +80,5 @@ def test_a_cycle_asks_of_its_transport_what_the_cork_has() -> None:
 
 
 @pytest.mark.parametrize("name", CYCLE_ATTRIBUTES)
-def test_a_cycle_has_what_the_lanes_ticket_stands_in_for_and_the_guard_sets(name: str) -> None:
+def test_a_cycle_has_what_the_lanes_ticket_stands_in_for_and_the_limits_set(name: str) -> None:
     assert f"self.{name}" in inspect.getsource(RequestResponseCycle.__init__), MOVED.format(uvicorn.__version__, name)

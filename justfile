@@ -92,6 +92,11 @@ certify-all *options:
 regularisation *options:
     {{ python }} tests/bench/regularisation.py "$@"
 
+# take the pictures of the README's pages with Chromium: docs/docs-page.png and docs/report.png
+[positional-arguments]
+pictures *options:
+    {{ python }} tests/bench/pictures.py "$@"
+
 # build the image corolla, with the published models inside; OPTIONS are those of `podman build`
 [positional-arguments]
 image *options:

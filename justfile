@@ -96,6 +96,16 @@ bench *options:
 certify-all *options:
     {{ python }} tests/bench/certify.py "$@"
 
+# compare the C that `log_reg` chooses with fixed ones, by repeated cross-validation; the table of data/README.md
+[positional-arguments]
+regularisation *options:
+    {{ python }} tests/bench/regularisation.py "$@"
+
+# take the pictures of the README's pages with Chromium: docs/docs-page.png and docs/report.png
+[positional-arguments]
+pictures *options:
+    {{ python }} tests/bench/pictures.py "$@"
+
 # build the image corolla, with the published models inside; OPTIONS are those of `podman build`
 [positional-arguments]
 image *options:

@@ -1,4 +1,4 @@
-"""Settings -> ASGI application: the one place where the server's parts are wired together."""
+"""Wires the parts of the server together: settings become an ASGI application."""
 
 import asyncio
 import logging
@@ -31,14 +31,14 @@ from server.wire.replies import refusal_reason, reply_to
 logger = logging.getLogger(__name__)
 
 SCANTY_BYTES = 16 * 10**6
-"""With less memory left than this, a warning is due."""
+"""With less free memory than this, a warning is logged."""
 
 
 class Application:
     """The ASGI application, and what the connections of its process share with it."""
 
     def __init__(self, settings: Settings, plan: ResourcePlan, worker_counts: WorkerCounts | None) -> None:
-        """Loads every model and wires the routes to them.
+        """Load every model and wire the routes to them.
 
         Args:
             settings: How to serve.
@@ -82,13 +82,13 @@ class Application:
         self._app: ASGIApp = AccessLog(self._route) if settings.access_log else self._route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers a request; at the beginning of the process's life, shares its state with the connections."""
+        """Answer a request; at the start of the process, share its state with the connections."""
         if scope["type"] != ScopeType.HTTP:  # a lifespan, since uvicorn is told to serve no websockets
             scope["state"] |= {REGISTRY: self._registry, ROUTES: self._routes}
         await self._app(scope, receive, send)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hands a request to its endpoint, which the fast path finds in the same table, or else to the framework."""
+        """Hand a request to its endpoint, by the table that the fast path uses too, or else to the framework."""
         path = normalize_path(scope["path"]) if scope["type"] == ScopeType.HTTP else ""
         if endpoint := self._routes.endpoints.get(path.encode()):
             await respond(endpoint, cast(HTTPScope, scope), receive, send, self._offload)
@@ -103,7 +103,7 @@ class Application:
         return Response(reply.body, status_code=reply.status, media_type="application/json", headers=headers)
 
     def drain(self) -> None:
-        """Tells probes that the process is about to stop."""
+        """Tell probes that the process is about to stop."""
         self._readiness.draining = True
 
     def _every_second(self) -> None:
@@ -125,20 +125,6 @@ class Application:
         self._offload.close()
         self._registry.stop()
         self._publish_counts()
-
-
-def create_app(settings: Settings, plan: ResourcePlan, worker_counts: WorkerCounts | None = None) -> Application:
-    """Makes the application of one process.
-
-    Args:
-        settings: How to serve.
-        plan: How the work is spread.
-        worker_counts: Shares the counters of the workers, if there are several.
-
-    Raises:
-        NoSoundVersionError: If the models directory has nothing that can be served.
-    """
-    return Application(settings, plan, worker_counts)
 
 
 def _log_sizes(sizes: Sizes, services: list[Service]) -> None:

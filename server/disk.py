@@ -1,6 +1,6 @@
-"""Durable writes and folder locks: what is written is on the disk whole, or not there at all.
+"""Durable, atomic writes (stage, fsync, rename) and folder locks.
 
-Writers stage a folder under ``STAGING``, sync it, and move it into place by one rename.
+Writers fill a folder under ``STAGING``, sync it, and publish it by one rename: it is there whole, or not at all.
 """
 
 import fcntl
@@ -10,20 +10,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 STAGING = ".staging"
-"""The name of a folder of unpublished files. It belongs to nobody once its parent's lock is free."""
+"""The name of a folder for unpublished files. If no process holds the lock of its parent, its content is abandoned."""
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a new file and wait until its content is on the disk; `sync_folder` does so for the folder's entry.
+    """Write a new file, and wait until its content is on the disk; `sync_folder` syncs its entry in the folder.
 
     Raises:
-        FileExistsError: If there is a file of this name already.
+        FileExistsError: If the file exists already.
     """
     write_chunks(path, (content,))
 
 
 def write_chunks(path: Path, chunks: Iterable[bytes]) -> None:
-    """Do as `write_file`, with a content that comes in pieces."""
+    """Write a new file from chunks, as `write_file` does."""
     with path.open("xb") as file:
         file.writelines(chunks)
         file.flush()
@@ -31,7 +31,7 @@ def write_chunks(path: Path, chunks: Iterable[bytes]) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until a folder's entries are on the disk."""
+    """Wait until the entries of a folder are on the disk."""
     entry = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(entry)
@@ -41,9 +41,9 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the exclusive lock of a folder, which is made where it is missing; others wait for it.
+    """Hold the exclusive lock of a folder; wait for it if another process holds it. A missing folder is made.
 
-    The kernel frees the lock however the process ends.
+    The kernel releases the lock however the process ends.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder, os.O_RDONLY)
@@ -55,7 +55,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def is_locked(folder: Path) -> bool:
-    """Return whether a living process holds a folder's lock; nobody holds a folder that is gone."""
+    """Return True if a living process holds the lock of a folder; False if there is no such folder."""
     try:
         tried = os.open(folder, os.O_RDONLY)
     except FileNotFoundError:

@@ -138,9 +138,9 @@ def make_application(settings: Settings, plan: ResourcePlan, worker_counts: Work
         NoSoundVersionError: If nothing can be served.
     """
     # A supervisor serves nothing: without these imports it starts in a third of the time and takes half the memory.
-    from server.app import create_app  # noqa: PLC0415
+    from server.app import Application  # noqa: PLC0415
 
-    application = create_app(settings, plan, worker_counts)
+    application = Application(settings, plan, worker_counts)
     # All that is there by now stays: the collector need not go through it again and again while requests wait.
     gc.collect()
     gc.freeze()

@@ -19,6 +19,7 @@ from tests.support.server_process import ROOT, serving
 from tests.support.workshop import Workshop
 
 README = (ROOT / "README.md").read_text()
+PAGES = sorted(path for folder in (".", "docs", "data", "models") for path in (ROOT / folder).glob("*.md"))
 
 
 def recipes() -> dict[str, str]:
@@ -84,6 +85,20 @@ def test_what_the_quick_tests_leave_out_is_there() -> None:
     assert [place for place in SLOW if not (TESTS / place).exists()] == []
 
 
-def test_links_of_the_readme_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert target.startswith("https://") or (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_the_readme_links_to_every_other_page() -> None:
+    linked = {(ROOT / target).resolve() for target in re.findall(r"\]\(([^)]+\.md)\)", README)}
+    assert linked == set(PAGES) - {ROOT / "README.md"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_recipes_that_a_page_names_exist(page: Path) -> None:
+    code = re.findall(r"```sh\n(.*?)```|`([^`\n]+)`", page.read_text(), re.DOTALL)
+    lines = [line for block, span in code for line in (block or span).splitlines()]
+    named = {name for line in lines for name in re.findall(r"(?:^|&& |/)just ([a-z][a-z-]*)", line)}
+    assert named <= recipes().keys()

@@ -1,6 +1,10 @@
-"""The plan of the house: which room may import which, and what the server's process never loads."""
+"""The plan of the house: which room may import which, and what the server's process never loads.
+
+docs/architecture.md tells the same, and is held to it.
+"""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -43,6 +47,7 @@ FLOORS = {
 }
 ERRORS_ALONE = ("contract", "coalescing", "wire")
 NEVER_LOADED = ("sklearn", "pandas", "skl2onnx", "onnx", "joblib", "skops", "scipy", "training", "convert")
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 
 
 def modules(room: str) -> Iterator[Path]:
@@ -132,3 +137,55 @@ def test_the_servers_process_loads_nothing_of_training() -> None:
 def test_no_file_of_ours_reads_a_pickle(room: str) -> None:
     for path in modules(room):
         assert not imports(path) & {"pickle", "joblib", "dill", "cloudpickle"}, path
+
+
+def section(heading: str) -> str:
+    """Return the part of the architecture page from a heading to the next of any level."""
+    return re.split(r"^#+ ", ARCHITECTURE.split(f"# {heading}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def quoted(text: str) -> set[str]:
+    """Return what stands between backticks."""
+    return set(re.findall(r"`([^`\n]+)`", text))
+
+
+@pytest.mark.parametrize("room", FLOORS)
+def test_the_architecture_page_draws_the_floors(room: str) -> None:
+    drawn = [set(row.split()) for row in re.findall(r"^\| ([^|`]+) \|$", section(f"`{room}/`"), re.MULTILINE)]
+    assert drawn[::-1] == list(FLOORS[room])
+
+
+@pytest.mark.parametrize("room", FLOORS)
+def test_the_architecture_page_says_what_each_part_of_a_room_does(room: str) -> None:
+    told = set(re.findall(r"^\| `([^`]+)` \| \w", section(f"`{room}/`"), re.MULTILINE))
+    assert told == {
+        f"{room}/{part}{'/' if (ROOT / room / part).is_dir() else '.py'}" for part in set().union(*FLOORS[room])
+    }
+
+
+def test_the_architecture_page_names_every_file_of_training() -> None:
+    assert quoted(section("`training/`")) >= {f"training/{path.name}" for path in modules("training")}
+
+
+def test_the_architecture_page_names_the_arrows_between_rooms() -> None:
+    named = quoted(section("Arrows between rooms"))
+    assert {name for name in named if name.startswith("server.")} == TRAINING_MAY_IMPORT
+    assert named == {*ROOMS, *TRAINING_MAY_IMPORT, *NEVER_LOADED}
+    assert f"{'`, `'.join(ERRORS_ALONE[:-1])}` and `{ERRORS_ALONE[-1]}` import `errors` alone" in ARCHITECTURE
+
+
+def test_files_that_the_architecture_page_names_exist() -> None:
+    for name in quoted(ARCHITECTURE):
+        if name.split("/")[0] in {*ROOMS, "tests", "docs"} and "/" in name:
+            assert (ROOT / name).exists(), name
+
+
+def test_classes_and_methods_that_the_architecture_page_names_exist() -> None:
+    files = [ast.parse(path.read_text()) for room in ROOMS for path in modules(room)]
+    classes = [node for file in files for node in ast.walk(file) if isinstance(node, ast.ClassDef)]
+    known = {kind.name for kind in classes} | {
+        f"{kind.name}.{part.name}" for kind in classes for part in kind.body if isinstance(part, ast.FunctionDef)
+    }
+    named = {name for name in quoted(ARCHITECTURE) if re.fullmatch(r"([A-Z][a-z]+)+(\.[a-z_]+)?", name)}
+    assert named
+    assert named - {"Iris.csv"} <= known

@@ -42,7 +42,7 @@ _AT_START = frozenset({"request", "answering", "idle"})
 
 
 class Ticket:
-    """Stands in for uvicorn's cycle while a hot request is unanswered, so that what comes behind it is queued."""
+    """Stands in for uvicorn's cycle while a request is answered here, so that the next one is queued behind it."""
 
     __slots__ = (
         "disconnected",
@@ -63,7 +63,7 @@ class Ticket:
 
 
 class Lane(LimitedProtocol):
-    """One connection, with the short way for hot requests."""
+    """One connection with the fast path."""
 
     __slots__ = (
         "_body",
@@ -99,14 +99,14 @@ class Lane(LimitedProtocol):
         self._start_s = 0.0
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Takes back a request that nobody waits for any more."""
+        """Cancel a request that nobody waits for any more."""
         if self._pending is not None:
             self._intake.endpoint.service.coalescer.cancel(self._pending)
             self._pending = None
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Takes up a request that comes whole and behind a known head as it is; the parser is asked otherwise."""
+        """Submit a whole request behind a cached head; give anything else to the parser."""
         if not self._is_at_start():
             super().data_received(data)
             return
@@ -122,13 +122,13 @@ class Lane(LimitedProtocol):
         self._submit(known.intake, data[head_bytes:])
 
     def begin_head(self) -> None:
-        """Notes a new request; its scope is made only where it falls through."""
+        """Begin a request; its ASGI scope is made only if it falls through."""
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
 
     def begin_request(self) -> None:
-        """Chooses the way of a request whose headers are complete."""
+        """Choose the path of a request whose headers are complete."""
         intake = self._accept()
         if intake is None:
             self._is_hot = False
@@ -140,11 +140,11 @@ class Lane(LimitedProtocol):
         self._ticket.keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() == "1.1"
 
     def _accept(self) -> Intake | None:
-        """Reads the head, where an endpoint takes it; the ASGI application refuses what an endpoint does not."""
+        """Read the head if an endpoint accepts it; the ASGI application replies to those that none accepts."""
         path, _, query = self.url.partition(b"?")
         # Together: a head of one table must not come into the cache of the next.
         self._heads, endpoint = self._routes.heads, self._routes.endpoints.get(path)
-        if endpoint is None or not self._is_sure():
+        if endpoint is None or not self._is_plain():
             return None
         try:
             return endpoint.accept(query, select(self.headers))
@@ -152,14 +152,14 @@ class Lane(LimitedProtocol):
             return None
 
     def take_body(self, body: bytes) -> None:
-        """Keeps a part of a hot request's body."""
+        """Keep a part of the body."""
         if self._is_hot:
             self._body += body
         else:
             super().take_body(body)
 
     def end_request(self) -> None:
-        """Decodes and submits a hot request."""
+        """Submit a request whose body is complete."""
         if not self._is_hot:
             super().end_request()
             return
@@ -171,7 +171,7 @@ class Lane(LimitedProtocol):
         self._submit(self._intake, body)
 
     def _submit(self, intake: Intake, body: bytes) -> None:
-        """Hands a hot request in; what comes next on this connection waits until it is answered."""
+        """Decode and submit a request; the next one on this connection waits until it is answered."""
         self._intake = intake
         self._ticket.response_complete = False
         self.cycle = self._ticket  # type: ignore[assignment]  # as in begin_request
@@ -187,7 +187,7 @@ class Lane(LimitedProtocol):
             self._reply(service.refuse(error))
 
     def _is_at_start(self) -> bool:
-        """Says whether the next byte is the first of a request, and all before it is answered."""
+        """Return whether the next byte begins a request, and all requests before it are answered."""
         return (
             self._state in _AT_START
             and (self.cycle is None or self.cycle.response_complete)
@@ -196,7 +196,7 @@ class Lane(LimitedProtocol):
             and not self._behind
         )
 
-    def _is_sure(self) -> bool:
+    def _is_plain(self) -> bool:
         return (
             self.parser.get_method() == b"POST"
             and self.is_idle()
@@ -207,7 +207,7 @@ class Lane(LimitedProtocol):
         )
 
     def _fall_through(self) -> None:
-        """Gives the request to uvicorn's own way, as if it had had it from the first byte."""
+        """Give the request to uvicorn's own path, as if that had had it from the first byte."""
         url, headers, expect = self.url, self.headers, self.expect_100_continue
         HttpToolsProtocol.on_message_begin(self)
         self.url, self.headers, self.expect_100_continue = url, headers, expect
@@ -215,7 +215,7 @@ class Lane(LimitedProtocol):
         super().begin_request()
 
     def _settle(self, outcome: list[Answer] | CorollaError) -> None:
-        """Writes the answer; called by the flush."""
+        """Write the answer; the coalescer's flush calls this."""
         self._pending = None
         service = self._intake.endpoint.service
         if isinstance(outcome, CorollaError):
@@ -236,7 +236,7 @@ class Lane(LimitedProtocol):
         self._finish(reply.status, len(reply.body))
 
     def _finish(self, status: int, size_bytes: int) -> None:
-        """Sees to the connection once its hot request is answered."""
+        """Count the answered request, and go on with the connection."""
         endpoint = self._intake.endpoint
         endpoint.service.metrics.outcomes[endpoint.route, status] += 1
         if self._routes.access_log:

@@ -1,8 +1,7 @@
-"""Catalog -> OpenAPI document: the typed routes of the models that are loaded, with real examples.
+"""Makes the OpenAPI document: the typed routes of the loaded models, with golden rows as examples.
 
-Version 3.0 of the format, since that is what the bundled Swagger UI reads
-(https://spec.openapis.org/oas/v3.0.3). The framework could describe its own handlers only, and the prediction routes
-are plain ASGI; so the document is made from the signatures. It knows nothing of HTTP.
+The bundled Swagger UI reads version 3.0 of the format (https://spec.openapis.org/oas/v3.0.3). Litestar could describe
+its own handlers only. The prediction routes are not among them, so the document is made from the signatures.
 """
 
 import csv
@@ -22,16 +21,17 @@ Document = dict[str, Any]
 _PROBABILITIES: Document = {
     "name": "probabilities",
     "in": "query",
-    "description": "Whether to answer the probability of each class too.",
+    "description": "True to return the probability of each class too.",
     "schema": {"type": "boolean", "default": False},
 }
 _DEADLINE: Document = {
     "name": "Corolla-Deadline-Ms",
     "in": "header",
-    "description": "How long the request may take, in milliseconds, where that is less than the server's own limit.",
+    "description": "The longest time the request may take, in milliseconds; it can only shorten the server's limit.",
     "schema": {"type": "integer", "minimum": 1},
 }
 _SHOWN_WORDS = 20
+"""Number of values of a category that its description lists."""
 _SCHEMAS: dict[str, Document] = {
     "number": {"type": "number", "format": "double"},
     "integer": {"type": "integer"},
@@ -39,37 +39,37 @@ _SCHEMAS: dict[str, Document] = {
     "category": {"type": "string"},
 }
 _ERRORS = {
-    "400": "The body is not JSON, or the query or the deadline means nothing.",
+    "400": "The body is not JSON, or the query or the deadline is invalid.",
     "404": "No model of this name is loaded.",
-    "405": "Another method than POST.",
-    "408": "The body took too long to come.",
-    "413": "The body is larger than the server reads.",
-    "415": "The body is of a type that the route does not take.",
+    "405": "The method is not POST.",
+    "408": "The body did not arrive in time.",
+    "413": "The body is too large, or has too many rows.",
+    "415": "The route does not take this content type.",
     "422": "The body does not fit the signature; `fields` names each offending feature.",
     "431": "The headers are too large.",
     "500": "The model failed; the server's log has the cause.",
-    "503": "There is more to do than can be done in time; `Retry-After` says when to ask again.",
+    "503": "Overload (the queue is full or the deadline cannot be met) or shutdown; `Retry-After` says when to retry.",
     "504": "The deadline passed before there was an answer.",
 }
 
 
 def make_document(catalog: Catalog, coalescing: Mapping[str, str]) -> Document:
-    """Makes the document of everything that this server answers.
+    """Make the document of all routes of this server.
 
     Args:
         catalog: The loaded models.
-        coalescing: In words, how the requests of each are coalesced, by the model's name.
+        coalescing: A description of how the requests of each model are coalesced, by the model's name.
     """
     paths: Document = {}
     for model in catalog.models.values():
         paths |= _model_paths(model)
         if REPORT_FILE in model.manifest.files:
-            page = _plain("The report of the version that is served.", f"report_{model.manifest.name}", "text/html")
+            page = _plain("The report of the served version.", f"report_{model.manifest.name}", "text/html")
             paths[f"/{model.manifest.name}/report"] = {"get": page}
     paths |= {
-        "/": {"get": _plain("What this server is and serves.", "index")},
+        "/": {"get": _plain("The served models and their versions.", "index")},
         "/healthz": {"get": _plain("Liveness: the process answers.", "liveness")},
-        "/readyz": {"get": _plain("Readiness: what is served and what was refused.", "readiness")},
+        "/readyz": {"get": _plain("Readiness: the served and the refused versions.", "readiness")},
         "/metrics": {"get": _plain("Prometheus metrics, as text.", "metrics", "text/plain")},
     }
     return {
@@ -134,56 +134,56 @@ def _model_paths(model: Model) -> Document:
     }
 
 
-def _operation(model: Model, named: tuple[str, str], takes: Document, gives: Document) -> Document:
+def _operation(model: Model, named: tuple[str, str], request: Document, response: Document) -> Document:
     name, summary = named
     manifest = model.manifest
-    refused = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    errors = {status: {"description": text, "content": refused} for status, text in _ERRORS.items()}
+    error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    errors = {status: {"description": text, "content": error} for status, text in _ERRORS.items()}
     return {
         "summary": summary,
         "operationId": f"{name}_{manifest.name}",
         "tags": [manifest.name],
-        "description": _about(manifest),
+        "description": _describe_version(manifest),
         "parameters": [_PROBABILITIES, _DEADLINE],
-        "requestBody": {"required": True, "content": takes},
-        "responses": {"200": {"description": "The prediction.", "content": gives}} | errors,
+        "requestBody": {"required": True, "content": request},
+        "responses": {"200": {"description": "The prediction.", "content": response}} | errors,
     }
 
 
-def _about(manifest: Manifest) -> str:
-    """Tells of a version in Markdown, which Swagger UI shows above the fields."""
+def _describe_version(manifest: Manifest) -> str:
+    """Describe a version in Markdown, as Swagger UI shows it above the fields."""
     run, parity, signature = manifest.run, manifest.parity, manifest.signature
     metric = {"accuracy": "Accuracy", "r2": "R²"}[run.metric]
-    gives = "a number" if signature.is_regressor else ", ".join(f"`{label_text(label)}`" for label in signature.labels)
+    output = "a number" if signature.is_regressor else ", ".join(f"`{label_text(label)}`" for label in signature.labels)
     accepted = f", but for {parity.mismatches} that were accepted" if parity.mismatches else ""
     lines = (
         f"Version {manifest.version}, `{manifest.model_name}`: learned `{run.target}` from `{run.dataset}`.",
         f"{metric} {run.test_score:.3f} on held-out rows; equal to its estimator on {parity.rows} rows{accepted}.",
         "",
-        f"Answers {gives}." + f" [Report](/{manifest.name}/report)." * (REPORT_FILE in manifest.files),
+        f"Answers {output}." + f" [Report](/{manifest.name}/report)." * (REPORT_FILE in manifest.files),
         "",
         "| feature | seen in training |",
         "| --- | --- |",
-        *(f"| {_cell(feature.name)} | {_cell(_seen(feature))} |" for feature in signature.features),
+        *(f"| {_cell(feature.name)} | {_cell(_describe_values(feature))} |" for feature in signature.features),
     )
     return "\n".join(lines)
 
 
 def _cell(text: str) -> str:
-    """Gives text as a Markdown table can hold it."""
+    """Escape text for a cell of a Markdown table."""
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def _seen(feature: Feature) -> str:
+def _describe_values(feature: Feature) -> str:
     if feature.type == "category":
         shown = ", ".join(feature.vocabulary[:_SHOWN_WORDS])
         more = len(feature.vocabulary) - _SHOWN_WORDS
-        seen = f"{shown} and {more} more" if more > 0 else shown
+        values = f"{shown} and {more} more" if more > 0 else shown
     elif feature.type == "boolean":
-        seen = "true, false"
+        values = "true, false"
     else:
-        seen = f"{feature.quantiles[0]:.9g} to {feature.quantiles[-1]:.9g}"
-    return seen + ", or nothing" * feature.nullable
+        values = f"{feature.quantiles[0]:.9g} to {feature.quantiles[-1]:.9g}"
+    return values + ", or nothing" * feature.nullable
 
 
 def _json(schema: Document, example: object) -> Document:
@@ -191,7 +191,7 @@ def _json(schema: Document, example: object) -> Document:
 
 
 def _to_csv(rows: Sequence[Mapping[str, Value | None]]) -> str:
-    """Writes rows as JSON writes each value, and nothing for null."""
+    """Write rows as CSV: each value as in JSON, and null as an empty cell."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(rows[0])
@@ -210,8 +210,8 @@ def _row_schema(features: tuple[Feature, ...]) -> Document:
 
 
 def _feature_schema(feature: Feature) -> Document:
-    """Describes a feature; its range is told, not enforced, since a value beyond it is a valid question."""
-    schema = _SCHEMAS[feature.type] | {"description": f"Seen in training: {_seen(feature)}."}
+    """Make the schema of a feature. Its range is only described, since the server accepts values beyond it."""
+    schema = _SCHEMAS[feature.type] | {"description": f"Seen in training: {_describe_values(feature)}."}
     return schema | {"nullable": True} if feature.nullable else schema
 
 

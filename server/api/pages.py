@@ -1,6 +1,6 @@
-"""The pages about the server: index, liveness, readiness, metrics, OpenAPI document and its reader; Catalog -> bytes.
+"""The routes about the server: index, liveness, readiness, metrics, OpenAPI document and Swagger UI.
 
-Most of what they say is made once at start. They know nothing of predictions.
+Most response bodies are made once, at start.
 """
 
 import functools
@@ -46,10 +46,10 @@ _ASSETS = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascrip
 
 
 class Readiness:
-    """Whether this process should be sent requests.
+    """The readiness probe (``/readyz``) of this process.
 
     Attributes:
-        draining: Whether it is about to stop.
+        draining: True if the process is about to stop (graceful shutdown).
     """
 
     def __init__(self, catalog: Catalog) -> None:
@@ -60,8 +60,8 @@ class Readiness:
             for refusal in catalog.refusals
         ]
 
-    def tell(self) -> Response[bytes]:
-        """Gives 200 with what is served and refused, or 503 once the process is about to stop."""
+    def respond(self) -> Response[bytes]:
+        """Return 200 with the served and refused versions, or 503 once the process is about to stop."""
         status = "draining" if self.draining else "degraded" if self._refused else "ready"
         body = {"status": status, "models": self._served, "refused": self._refused}
         code = http.HTTPStatus.SERVICE_UNAVAILABLE if self.draining else http.HTTPStatus.OK
@@ -69,22 +69,22 @@ class Readiness:
 
 
 def make_page_routes(
-    catalog: Catalog, coalescing: Mapping[str, str], readiness: Readiness, tell_metrics: Callable[[], bytes]
+    catalog: Catalog, coalescing: Mapping[str, str], readiness: Readiness, render_metrics: Callable[[], bytes]
 ) -> Sequence[HTTPRouteHandler]:
-    """Makes the routes that tell about the server, all of them GET and HEAD.
+    """Make the routes about the server, all of them GET and HEAD.
 
     Args:
         catalog: The loaded models.
-        coalescing: In words, how the requests of each are coalesced, by the model's name.
-        readiness: Whether the process should be sent requests.
-        tell_metrics: Gives the metrics as Prometheus text.
+        coalescing: A description of how the requests of each model are coalesced, by the model's name.
+        readiness: The readiness of the process.
+        render_metrics: Renders the metrics as Prometheus text.
     """
     index = {"message": "Corolla: POST a row to /<model>/predict; /docs tells more.", "models": _served(catalog)}
     return [
         _json_page("/", index),
         _json_page("/healthz", {"status": "alive"}),
-        _page("/readyz", readiness.tell),
-        _page("/metrics", lambda: Response(tell_metrics(), media_type=CONTENT_TYPE)),
+        _page("/readyz", readiness.respond),
+        _page("/metrics", lambda: Response(render_metrics(), media_type=CONTENT_TYPE)),
         _json_page("/openapi.json", make_document(catalog, coalescing)),
         _page("/docs", lambda: Response(_DOCS, media_type="text/html")),
         _page("/docs/page.js", lambda: Response(_DOCS_SCRIPT, media_type="text/javascript")),
@@ -98,15 +98,16 @@ def _served(catalog: Catalog) -> dict[str, int]:
 
 
 def _report(model: Model) -> HTTPRouteHandler:
-    """Makes the page of a version; it is read when somebody asks, and verified again, since it may be large.
+    """Make the route of a version's report.
 
-    That is done by a thread of the event loop's own few, which no session runs on.
+    Each request reads the file and verifies its hash, since it may be too large to keep. This is done on a thread of
+    the event loop's default executor, which runs no session.
     """
 
-    def tell() -> Response[bytes]:
+    def respond() -> Response[bytes]:
         return Response(read_report(model.folder, model.manifest), media_type="text/html")
 
-    return _page(f"/{model.manifest.name}/report", tell, by_thread=True)
+    return _page(f"/{model.manifest.name}/report", respond, by_thread=True)
 
 
 def _json_page(path: str, content: Any) -> HTTPRouteHandler:
@@ -116,13 +117,13 @@ def _json_page(path: str, content: Any) -> HTTPRouteHandler:
 
 def _asset(name: str, media_type: str) -> HTTPRouteHandler:
     file = Path(str(swagger_ui_bundle.swagger_ui_path)) / name
-    read = functools.cache(file.read_bytes)  # one copy, however many ask for it at once
+    read = functools.cache(file.read_bytes)  # one copy in memory for all requests
     return _page(f"/docs/assets/{name}", lambda: Response(read(), media_type=media_type))
 
 
-def _page(path: str, tell: Callable[[], Response[bytes]], *, by_thread: bool = False) -> HTTPRouteHandler:
+def _page(path: str, respond: Callable[[], Response[bytes]], *, by_thread: bool = False) -> HTTPRouteHandler:
     @route(path, http_method=["GET", "HEAD"], status_code=http.HTTPStatus.OK, sync_to_thread=by_thread)
     def page() -> Response[bytes]:
-        return tell()
+        return respond()
 
     return page

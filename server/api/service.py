@@ -1,4 +1,4 @@
-"""Makes the service of one loaded model: its codec, its coalescer, its metrics and its replies to errors."""
+"""Makes the service of one loaded model: its codec, coalescer, metrics and error replies."""
 
 import logging
 from collections.abc import Callable
@@ -23,15 +23,15 @@ logger = logging.getLogger(__name__)
 
 @attrs.frozen(eq=False)
 class Service:
-    """One served version of a model: all that requests for it need, whichever way they come.
+    """One served version of a model: all that its requests need, on the fast path and through ASGI.
 
     Attributes:
-        name: The model's name.
-        codec: Its wire format.
-        coalescer: What answers its rows.
-        metrics: Its instruments.
-        prepared: The replies to one row, by label; none where a reply has more than a label.
-        about: In words, what a run costs and how requests are coalesced.
+        name: The name of the model.
+        codec: The wire format of its requests and responses.
+        coalescer: Queues its rows and runs them in batches.
+        metrics: The counters and histograms of the model.
+        prepared: The encoded replies to one row, by label; empty for a regressor.
+        about: A description of the cost of a run and of how requests are coalesced.
     """
 
     name: str
@@ -43,11 +43,11 @@ class Service:
 
     @property
     def timeout_s(self) -> float:
-        """How long a request may take where it does not say less."""
+        """The longest time a request may take, in seconds, unless it asks for less."""
         return self.coalescer.limits.timeout_s
 
     def refuse(self, error: Exception) -> Reply:
-        """Return the reply to an error, and count it where the request was shed or late."""
+        """Return the reply to an error, and count the request if it was shed or its deadline passed."""
         if isinstance(error, OverloadedError):
             self.metrics.rejections[error.reason] += 1
         elif isinstance(error, DeadlineError):
@@ -56,12 +56,12 @@ class Service:
 
 
 def open_service(model: Model, settings: Settings, queue_rows: int) -> Service:
-    """Measure what a model costs, choose how its requests are coalesced, and say so in the log.
+    """Measure the cost of a model, choose how its requests are coalesced, and log the choice.
 
     Args:
-        model: What answers.
-        settings: What was asked for.
-        queue_rows: How many rows may wait for it.
+        model: The loaded model.
+        settings: The server's settings.
+        queue_rows: Maximum number of its queued rows.
     """
     manifest = model.manifest
     row = model.codec.decode_row(manifest.golden[0].to_request())
@@ -70,7 +70,7 @@ def open_service(model: Model, settings: Settings, queue_rows: int) -> Service:
     if not model.batch_invariant:
         why, mode = "answers change with the batch by more than the certificate's tolerance", "off"
     chosen = choose_limits(cost, mode, settings.max_batch_rows or None, queue_rows, settings.deadline_ms / 1000)
-    # No batch is larger than the ones in which the model was proven equal.
+    # No batch is larger than those in which the model was proven equal.
     limits = attrs.evolve(chosen, max_batch_rows=min(chosen.max_batch_rows, manifest.parity.max_batch_rows))
     unknown = UnknownCategories(manifest.signature.features)
     metrics = ModelMetrics(cost, limits, why, lambda: coalescer.statistics().queued_rows, unknown.counts)
@@ -87,7 +87,7 @@ def open_service(model: Model, settings: Settings, queue_rows: int) -> Service:
         report if unknown.counts else metrics.report,
     )
     prepared = PreparedReplies(model.codec.known_answers)
-    return Service(manifest.name, model.codec, coalescer, metrics, prepared, _about(cost, limits, why))
+    return Service(manifest.name, model.codec, coalescer, metrics, prepared, _describe(cost, limits, why))
 
 
 def _log_limits(name: str, cost: Cost, limits: Limits, why: str) -> None:
@@ -103,14 +103,14 @@ def _log_limits(name: str, cost: Cost, limits: Limits, why: str) -> None:
     logger.info("coalescing", extra={"context": facts})
 
 
-def _about(cost: Cost, limits: Limits, why: str) -> str:
-    together = "each row runs by itself"
+def _describe(cost: Cost, limits: Limits, why: str) -> str:
+    batches = "each row runs by itself"
     if limits.max_batch_rows > 1:
-        place = "a thread of their own" if limits.on_worker else "the event loop"
-        together = f"up to {limits.max_batch_rows} rows run together, on {place}"
-    return f"A run takes {cost.batch_s * 1e6:.1f} us and {cost.row_s * 1e6:.2f} us a row; {together} ({why})."
+        thread = "a worker thread" if limits.on_worker else "the event loop"
+        batches = f"up to {limits.max_batch_rows} rows run together, on {thread}"
+    return f"A run takes {cost.batch_s * 1e6:.1f} us and {cost.row_s * 1e6:.2f} us a row; {batches} ({why})."
 
 
 def _estimate(batch_s: float, row_s: float, max_batch_rows: int) -> Callable[[int], float]:
-    """Gives the seconds that a number of rows takes, in batches as large as may be."""
+    """Return the function from a number of rows to the seconds that they take, in the largest batches."""
     return lambda rows: -(-rows // max_batch_rows) * batch_s + rows * row_s

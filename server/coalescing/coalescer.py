@@ -1,13 +1,13 @@
-"""Pendings -> batches -> answers: requests that arrive together run together, and none waits while the session is free.
+"""Coalescing (dynamic batching without a timer): requests that arrive together run as one batch.
 
-All the state there is: a queue of pendings, the number of its rows that no batch has taken yet, whether a flush is due
-on the loop's next turn, the batch that the worker thread runs (if there is a worker), and the alarm for the earliest
-deadline (only where there is a worker, since otherwise the next flush comes at once). `submit` queues; `_flush`
-alone decides what runs; a pending is settled exactly once.
+No request waits while the session is free. `submit` applies admission control and queues a request as a `Pending`.
+`_flush` alone decides what runs. Each pending is settled exactly once.
 
     submit --OverloadedError--> queue --DeadlineError--> batch --SessionError--> answers
 
-It takes any callable that answers rows, and knows nothing of models, sessions or HTTP.
+The state is a queue of pendings, the number of queued rows, and a flag for a flush due on the loop's next turn. With a
+worker thread it is also the running batch and a timer for the earliest deadline. Without a worker the next flush comes
+at once, so no timer is needed. Any callable that answers rows can run the batches.
 """
 
 import asyncio
@@ -25,18 +25,18 @@ from server.errors import BodyTooLargeError, CorollaError, DeadlineError, Overlo
 logger = logging.getLogger(__name__)
 
 SLICES_PER_BATCH = 4
-"""A pending of many rows takes this part of a batch's room at a time, so that small ones beside it need not wait."""
+"""Fairness: a large request takes at most this part of a batch at a time, so that small requests need not wait."""
 ADMITTED_SHARE = 0.5
 """Admission control: a request is accepted if its estimated completion takes at most this part of its timeout.
 
 The margin absorbs errors of the estimate. Without it, under sustained overload, every answer comes just too late.
 """
 SMOOTHING = 0.1
-"""How much the last batch counts in how far the worker is behind its estimate."""
+"""Weight of the last batch in the moving average of the worker's slowdown against the estimate."""
 
 
 class Coalescer(Generic[RowT, AnswerT]):
-    """Takes requests one by one and runs them together; every method is the event loop's alone."""
+    """Queues requests and runs them in batches. Only the event loop's thread may call its methods."""
 
     def __init__(
         self,
@@ -45,20 +45,20 @@ class Coalescer(Generic[RowT, AnswerT]):
         estimate_s: Callable[[int], float],
         report: Callable[[BatchReport], None],
     ) -> None:
-        """Wires the queue to what answers it.
+        """Make an empty queue.
 
         Args:
             run: Answers a batch: n rows in, n answers out, in order.
-            limits: What it may do.
-            estimate_s: Gives how long that many rows take, in seconds.
-            report: Told of each batch once it has run.
+            limits: Bounds of a batch, of the queue and of time.
+            estimate_s: Returns the seconds that a number of rows is expected to take.
+            report: Called with the report of each batch that has run.
         """
         self.limits = limits
         self._timeout_s = limits.timeout_s
         self._run = run
         self._estimate_s = estimate_s
         self._report = report
-        self._sure_rows = _rows_within(estimate_s, limits)
+        self._always_admitted_rows = _count_always_admitted(estimate_s, limits)
         self._slice_rows = max(1, limits.max_batch_rows // SLICES_PER_BATCH)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="session") if limits.on_worker else None
         self._queue: deque[Pending[RowT, AnswerT]] = deque()
@@ -67,8 +67,8 @@ class Coalescer(Generic[RowT, AnswerT]):
         self._running: Batch[RowT, AnswerT] | None = None
         self._started_s = 0.0
         self._slowdown = 1.0
-        self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_s = 0.0
         self._closed = False
         self._loop: asyncio.AbstractEventLoop
         self._has_loop = False
@@ -76,12 +76,12 @@ class Coalescer(Generic[RowT, AnswerT]):
         self._idle.set()
 
     def __repr__(self) -> str:
-        """Tells how much there is to do."""
+        """Show the number of queued and running rows."""
         now = self.statistics()
         return f"<Coalescer: {now.queued_rows} rows queued, {now.running_rows} running>"
 
     def statistics(self) -> Statistics:
-        """Tells how much there is to do."""
+        """Return the number of queued and running rows."""
         return Statistics(self._queued_rows, len(self._running.rows) if self._running else 0)
 
     def submit(
@@ -90,20 +90,20 @@ class Coalescer(Generic[RowT, AnswerT]):
         settle: Callable[[list[AnswerT] | CorollaError], None],
         deadline_s: float | None = None,
     ) -> Pending[RowT, AnswerT]:
-        """Queues a request for the next flush.
+        """Queue a request for the next flush.
 
         Args:
             rows: One or more rows.
-            settle: Called once, from the loop, with as many answers in order, or with the error; never from within
-                this call.
-            deadline_s: When its answer is no longer wanted, on the loop's clock, where that is before the limit.
+            settle: Called once, from the loop, with one answer for each row in order, or with the error. It is never
+                called from within `submit`.
+            deadline_s: The deadline, on the loop's clock; the limits' own timeout applies if it is earlier.
 
         Returns:
-            The pending, which `cancel` takes.
+            The pending request, as `cancel` takes it.
 
         Raises:
             OverloadedError: If the queue is full, the deadline cannot be met, or the coalescer is closed.
-            BodyTooLargeError: If there are more rows than the queue ever takes.
+            BodyTooLargeError: If there are more rows than an empty queue takes.
         """
         if not self._has_loop:
             self._keep_loop()
@@ -113,51 +113,52 @@ class Coalescer(Generic[RowT, AnswerT]):
             self._admit(len(rows), deadline_s - now_s)
         else:
             deadline_s = latest_s
-            if self._closed or self._running is not None or self._queued_rows + len(rows) > self._sure_rows:
+            if self._closed or self._running is not None or self._queued_rows + len(rows) > self._always_admitted_rows:
                 self._admit(len(rows), self._timeout_s)
         pending = Pending(rows, settle, deadline_s, time.perf_counter())
         self._queue.append(pending)
         self._queued_rows += len(rows)
         if self._worker is not None:
-            self._set_alarm(pending.deadline_s)
+            self._set_timer(pending.deadline_s)
         if self._running is None and not self._flush_due:
             self._schedule()
         return pending
 
     def cancel(self, pending: Pending[RowT, AnswerT]) -> None:
-        """Takes back a request that nobody waits for any more: its rows are not run, and nothing is settled."""
+        """Withdraw a request: rows that no batch has taken do not run, and it is never settled."""
         if not pending.settled:
             self._end(pending)
 
     async def close(self) -> None:
-        """Takes nothing more, and waits until all that was taken is settled, and what runs has ended."""
+        """Refuse new requests, and wait until all accepted ones are settled and the running batch has ended."""
         self._closed = True
         await self._idle.wait()
         if self._worker is not None:
             self._worker.shutdown(wait=False)
 
     def _keep_loop(self) -> None:
-        """Keeps the running loop, since to ask for it is a system call each time (CPython 3.11)."""
+        """Keep the running loop: `asyncio.get_running_loop` makes a system call each time (CPython 3.11)."""
         self._loop, self._has_loop = asyncio.get_running_loop(), True
 
-    def _admit(self, rows: int, allowed_s: float) -> None:
+    def _admit(self, rows: int, timeout_s: float) -> None:
+        """Raise an error if a request must be refused. Its deadline is checked only if other rows are ahead of it."""
         if self._closed:
             raise OverloadedError("the server is stopping", "closing", 1.0)
         if rows > self.limits.max_queue_rows:
             raise BodyTooLargeError(f"expected at most {self.limits.max_queue_rows} rows at once, got {rows}")
         if self._queued_rows + rows > self.limits.max_queue_rows:
-            wait_s = self._expect_s(self._queued_rows)
+            wait_s = self._predict_s(self._queued_rows)
             raise OverloadedError(f"the queue is full ({self.limits.max_queue_rows} rows)", "queue_full", wait_s)
         ahead = self._queued_rows + (len(self._running.rows) if self._running else 0)
-        if ahead and (wait_s := self._expect_s(ahead + rows)) > ADMITTED_SHARE * allowed_s:
+        if ahead and (wait_s := self._predict_s(ahead + rows)) > ADMITTED_SHARE * timeout_s:
             raise OverloadedError("the deadline cannot be met, there is too much queued", "deadline", wait_s)
 
-    def _expect_s(self, rows: int) -> float:
-        """Gives how long rows will take, from their cost and from how the worker has kept to it of late."""
+    def _predict_s(self, rows: int) -> float:
+        """Return the seconds that rows will take: the estimate times the worker's recent slowdown against it."""
         return self._slowdown * self._estimate_s(rows)
 
     def _flush(self) -> None:
-        """Takes one batch and runs it; what is left waits for the next turn, so that the loop can read meanwhile."""
+        """Run one batch. Other rows wait for the loop's next turn, so that it can read from connections between."""
         self._flush_due = False
         batch = self._take(self._loop.time())
         if not batch.rows:
@@ -168,10 +169,10 @@ class Coalescer(Generic[RowT, AnswerT]):
             self._running = batch
             self._started_s = self._loop.time()
             done = self._worker.submit(run_batch, self._run, batch.rows)
-            done.add_done_callback(lambda ended: self._loop.call_soon_threadsafe(self._hand_back, batch, ended))
+            done.add_done_callback(lambda ended: self._loop.call_soon_threadsafe(self._finish, batch, ended))
 
     def _take(self, now_s: float) -> Batch[RowT, AnswerT]:
-        """Fills a batch from the front of the queue; a pending with more rows than a slice goes back to its end."""
+        """Fill a batch from the front of the queue; a pending with more rows than a slice goes back to the end."""
         batch: Batch[RowT, AnswerT] = Batch([], [])
         room = self.limits.max_batch_rows
         while self._queue and room:
@@ -185,7 +186,7 @@ class Coalescer(Generic[RowT, AnswerT]):
         return batch
 
     def _take_slice(self, pending: Pending[RowT, AnswerT], batch: Batch[RowT, AnswerT], room: int) -> int:
-        """Moves rows of a pending to a batch, and gives how many."""
+        """Move rows of a pending to a batch, and return their number."""
         start, total = pending.taken_rows, len(pending.rows)
         end = min(total, start + min(room, self._slice_rows))
         batch.rows.extend(pending.rows[start:end] if total > 1 else pending.rows)
@@ -198,12 +199,13 @@ class Coalescer(Generic[RowT, AnswerT]):
             self._settle(pending, [])
         return end - start
 
-    def _hand_back(self, batch: Batch[RowT, AnswerT], ended: "Future[Outcomes[AnswerT]]") -> None:
+    def _finish(self, batch: Batch[RowT, AnswerT], ended: "Future[Outcomes[AnswerT]]") -> None:
+        """Deliver a batch that the worker has run, and update the slowdown."""
         self._running = None
         expected_s = self._estimate_s(len(batch.rows))
         if expected_s:
-            took = (self._loop.time() - self._started_s) / expected_s
-            self._slowdown += SMOOTHING * (took - self._slowdown)
+            slowdown = (self._loop.time() - self._started_s) / expected_s
+            self._slowdown += SMOOTHING * (slowdown - self._slowdown)
         self._deliver(batch, ended.result())
 
     def _deliver(self, batch: Batch[RowT, AnswerT], outcomes: Outcomes[AnswerT]) -> None:
@@ -219,7 +221,7 @@ class Coalescer(Generic[RowT, AnswerT]):
         self._continue()
 
     def _collect(self, pending: Pending[RowT, AnswerT], answers: list[AnswerT], *, all_answered: bool) -> None:
-        """Adds a slice's answers to its pending, and settles that where it was the last or one is an error."""
+        """Add the answers of a slice to its pending; settle it after the last slice, or on the first error."""
         if not all_answered:
             for answer in answers:
                 if isinstance(answer, SessionError):
@@ -233,40 +235,40 @@ class Coalescer(Generic[RowT, AnswerT]):
             pending.answers = answers
 
     def _continue(self) -> None:
-        """Sees to what is left: another flush, or rest."""
+        """Schedule the next flush, or become idle if the queue is empty."""
         if self._queue:
             if not self._flush_due:
                 self._schedule()
         else:
             self._idle.set()
-            if self._alarm is not None:
-                self._alarm.cancel()
-                self._alarm = None
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
 
     def _schedule(self) -> None:
         self._flush_due = True
         self._idle.clear()
         self._loop.call_soon(self._flush)
 
-    def _set_alarm(self, deadline_s: float) -> None:
-        if self._alarm is not None:
-            if self._alarm_s <= deadline_s:
+    def _set_timer(self, deadline_s: float) -> None:
+        if self._timer is not None:
+            if self._timer_s <= deadline_s:
                 return
-            self._alarm.cancel()
-        self._alarm_s = deadline_s
-        self._alarm = self._loop.call_at(deadline_s, self._ring)
+            self._timer.cancel()
+        self._timer_s = deadline_s
+        self._timer = self._loop.call_at(deadline_s, self._expire_late)
 
-    def _ring(self) -> None:
-        """Expires what is past its deadline, queued or running, and sets the alarm for the next."""
-        self._alarm = None
+    def _expire_late(self) -> None:
+        """Expire pendings past their deadline, queued or running, and set the timer for the next deadline."""
+        self._timer = None
         running = [pending for pending, _ in self._running.parts] if self._running else []
-        # Each once: a large one may have several slices in a batch, and the rest of it in the queue.
+        # Without duplicates: a large request may have several slices in a batch, and more rows in the queue.
         waiting = [pending for pending in dict.fromkeys((*running, *self._queue)) if not pending.settled]
         for pending in waiting:
             if pending.deadline_s <= self._loop.time():
                 self._expire(pending)
-        if left := [pending.deadline_s for pending in waiting if not pending.settled]:
-            self._set_alarm(min(left))
+        if deadlines_s := [pending.deadline_s for pending in waiting if not pending.settled]:
+            self._set_timer(min(deadlines_s))
 
     def _expire(self, pending: Pending[RowT, AnswerT]) -> None:
         self._settle(pending, DeadlineError("the deadline passed before there was an answer"))
@@ -279,7 +281,7 @@ class Coalescer(Generic[RowT, AnswerT]):
         try:
             pending.settle(outcome)
         except Exception:
-            # It is the caller's fault, and must not strand the pending's neighbours.
+            # A fault of the caller's callback must not keep other requests from their answers.
             logger.exception("an outcome could not be handed over")
 
     def _end(self, pending: Pending[RowT, AnswerT]) -> None:
@@ -288,8 +290,8 @@ class Coalescer(Generic[RowT, AnswerT]):
         pending.taken_rows = len(pending.rows)
 
 
-def _rows_within(estimate_s: Callable[[int], float], limits: Limits) -> int:
-    """Gives a number of rows that surely can be queued and answered in time, so that fewer need no look at all."""
+def _count_always_admitted(estimate_s: Callable[[int], float], limits: Limits) -> int:
+    """Return a number of queued rows up to which every request is admitted, without a check of its deadline."""
     rows = limits.max_queue_rows
     while rows and estimate_s(rows) > ADMITTED_SHARE * limits.timeout_s:
         rows //= 2

@@ -1,7 +1,7 @@
-"""A session that is warm -> what a batch costs, and from that how requests are coalesced; knows nothing of HTTP.
+"""Measures what a batch costs, and chooses from that how requests are coalesced.
 
-The cost is fitted as ``batch_s + row_s * rows`` from runs of one row and of many, the quickest of each: what else the
-host does can only make a run slower.
+The cost is fitted as ``batch_s + row_s * rows`` to the fastest run of one row and of many rows. Other load on the host
+can only make a run slower.
 """
 
 import time
@@ -16,48 +16,48 @@ Mode = Literal["auto", "inline", "worker", "off"]
 
 PROBE_ROWS = 64
 PROBE_S = 0.02
-"""How long each of the two sizes is run for, in seconds; at least once, and a first time to warm up."""
+"""Seconds for which each of the two sizes is measured: at least one run, after one to warm up."""
 INLINE_S = 0.0005
-"""The longest full batch that the event loop itself may run: well under a millisecond."""
+"""Longest full batch, in seconds, that the event loop itself runs: it reads nothing meanwhile."""
 LEAST_INLINE_ROWS = 32
-"""A batch is made smaller to fit the loop down to this; below, a worker's larger batches save more than it costs."""
+"""Smallest batch limit chosen to fit the event loop. Below it, larger batches on a worker save more than it costs."""
 WORKER_S = 0.05
-"""The longest full batch on a worker: what a request that has just missed one may wait for it."""
+"""Longest full batch on a worker, in seconds: the time that a request which just missed a batch waits for its end."""
 WITHIN = 0.1
-"""A batch is large enough where its share of a row is within this part of the least that a row can cost."""
+"""A batch is large enough if its fixed cost for each row is at most this fraction of `Cost.row_s`."""
 LARGEST_BATCH_ROWS = 1024
 
 
 @attrs.frozen
 class Cost:
-    """What running a batch costs.
+    """The linear cost of running a batch.
 
     Attributes:
-        batch_s: Whatever its rows.
-        row_s: More for each row.
+        batch_s: The fixed cost of a batch, in seconds.
+        row_s: The cost of each row, in seconds.
     """
 
     batch_s: float
     row_s: float
 
     def of(self, rows: int) -> float:
-        """Gives the seconds that one batch of that many rows takes."""
+        """Return the seconds that one batch of `rows` rows takes."""
         return self.batch_s + self.row_s * rows
 
 
 def measure(run: Callable[[int], object]) -> Cost:
-    """Fits the cost of a session.
+    """Measure the cost of a session.
 
     Args:
-        run: Runs a batch of that many rows.
+        run: Runs a batch of the given number of rows.
     """
-    one_s, many_s = (_quickest(run, rows) for rows in (1, PROBE_ROWS))
+    one_s, many_s = (_time_fastest(run, rows) for rows in (1, PROBE_ROWS))
     row_s = max(0.0, (many_s - one_s) / (PROBE_ROWS - 1))
     return Cost(batch_s=max(0.0, one_s - row_s), row_s=row_s)
 
 
 def choose_batch_rows(cost: Cost) -> int:
-    """Gives the smallest power of two beyond which a larger batch hardly saves anything.
+    """Return the smallest power of two beyond which a larger batch saves hardly any time for each row.
 
     With ``n`` rows a row costs ``batch_s / n + row_s``; that is within a tenth of ``row_s`` from
     ``n = 10 * batch_s / row_s`` on. No batch may take longer than `WORKER_S`, unless one row does.
@@ -69,14 +69,14 @@ def choose_batch_rows(cost: Cost) -> int:
 
 
 def choose_limits(cost: Cost, mode: Mode, max_batch_rows: int | None, max_queue_rows: int, timeout_s: float) -> Limits:
-    """Chooses how a model's requests are coalesced.
+    """Choose how the requests of a model are coalesced.
 
     Args:
-        cost: The session's.
+        cost: The cost of its session.
         mode: ``off`` runs each row by itself; ``auto`` chooses between ``inline`` and ``worker`` by the cost.
-        max_batch_rows: What was asked for, if anything.
-        max_queue_rows: The most rows that may wait.
-        timeout_s: How long a request may take, in seconds.
+        max_batch_rows: The batch limit, if one is set.
+        max_queue_rows: The queue limit.
+        timeout_s: The longest time a request may take, in seconds.
     """
     rows = 1 if mode == "off" else max_batch_rows or choose_batch_rows(cost)
     if mode == "auto" and not max_batch_rows:
@@ -86,19 +86,19 @@ def choose_limits(cost: Cost, mode: Mode, max_batch_rows: int | None, max_queue_
 
 
 def _fit_inline(cost: Cost, rows: int) -> int:
-    """Gives the part of a batch that the loop itself may run, where that is still large; or all of it, for a worker."""
+    """Halve a batch limit until the event loop can run it; return it whole, for a worker, if that is too small."""
     part = rows
     while part > LEAST_INLINE_ROWS and cost.of(part) > INLINE_S:
         part //= 2
     return part if cost.of(part) <= INLINE_S else rows
 
 
-def _quickest(run: Callable[[int], object], rows: int) -> float:
+def _time_fastest(run: Callable[[int], object], rows: int) -> float:
     run(rows)
     end_s = time.perf_counter() + PROBE_S
-    quickest_s = float("inf")
-    while quickest_s == float("inf") or time.perf_counter() < end_s:
+    fastest_s = float("inf")
+    while fastest_s == float("inf") or time.perf_counter() < end_s:
         start_s = time.perf_counter()
         run(rows)
-        quickest_s = min(quickest_s, time.perf_counter() - start_s)
-    return quickest_s
+        fastest_s = min(fastest_s, time.perf_counter() - start_s)
+    return fastest_s

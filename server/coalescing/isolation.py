@@ -1,4 +1,4 @@
-"""Batch -> an outcome for each row, such that a row at fault fails alone; knows nothing of queues or models."""
+"""Runs a batch with isolation of faulty rows: a batch that fails is bisected, so that a faulty row fails alone."""
 
 import logging
 import time
@@ -17,12 +17,12 @@ AnswerT = TypeVar("AnswerT")
 
 @attrs.frozen
 class Outcomes(Generic[AnswerT]):
-    """What became of a batch.
+    """The outcome of a batch.
 
     Attributes:
-        of_rows: For each row its answer, or the error that it causes by itself.
-        all_answered: Whether none of them is an error.
-        run_s: How long it took.
+        of_rows: The answer to each row, or the error that the row causes by itself.
+        all_answered: True if none of them is an error.
+        run_s: How long the batch took, in seconds.
     """
 
     of_rows: list[AnswerT | SessionError]
@@ -31,11 +31,11 @@ class Outcomes(Generic[AnswerT]):
 
 
 def run_batch(run: Callable[[list[RowT]], list[AnswerT]], rows: list[RowT]) -> Outcomes[AnswerT]:
-    """Answers a batch such that a row at fault fails alone: a batch that fails is halved until that row is found."""
+    """Answer a batch; bisect it if it fails, until the faulty rows are found."""
     start_s = time.perf_counter()
     try:
         of_rows, all_answered = _checked(run, rows), True
-    except Exception as error:  # noqa: BLE001  whatever a model raises, each client is owed an outcome
+    except Exception as error:  # noqa: BLE001  each request needs an outcome, whatever a model raises
         of_rows, all_answered = _isolate(run, rows, error), False
     return Outcomes(of_rows, all_answered, time.perf_counter() - start_s)
 
@@ -43,12 +43,12 @@ def run_batch(run: Callable[[list[RowT]], list[AnswerT]], rows: list[RowT]) -> O
 def _isolate(
     run: Callable[[list[RowT]], list[AnswerT]], rows: list[RowT], error: Exception
 ) -> list[AnswerT | SessionError]:
-    """Answers the halves of a batch that has failed; a row that fails by itself is at fault."""
+    """Answer the two halves of a failed batch; a row that fails by itself is faulty."""
     if len(rows) > 1:
         middle = len(rows) // 2
         return run_batch(run, rows[:middle]).of_rows + run_batch(run, rows[middle:]).of_rows
     if isinstance(error, SessionError):
-        # A new one: the traceback of the old one holds the frames of this batch, and so its rows, in a circle.
+        # A new error: the traceback of the old one refers to the frames of this batch, and so keeps its rows alive.
         return [type(error)(str(error))]
     logger.error("a row could not be answered", exc_info=error)
     return [SessionError(f"the model could not answer: {type(error).__name__}")]

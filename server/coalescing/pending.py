@@ -1,4 +1,4 @@
-"""What a coalescer deals in: pendings, batches, and what is told of them; plain values that decide nothing."""
+"""The values of coalescing: pending requests, batches, reports and limits."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
@@ -16,13 +16,13 @@ class Pending(Generic[RowT, AnswerT]):
     """A queued request.
 
     Attributes:
-        rows: What it asks about.
-        settle: The one thing that settles it: takes the answers in order, or the error; called at most once.
-        deadline_s: When it is no longer wanted, on the loop's clock.
-        submitted_s: When it was queued, on the clock of `time.perf_counter`; the loop's has whole milliseconds.
-        answers: What has been answered so far, where that is not all of it.
-        taken_rows: How many of its rows batches have taken.
-        settled: Whether it is over: answered, failed, expired or cancelled.
+        rows: The rows to answer.
+        settle: Takes the answers in order, or the error; called at most once.
+        deadline_s: The deadline, on the event loop's clock.
+        submitted_s: When it was queued, by `time.perf_counter`; uvloop's clock has whole milliseconds only.
+        answers: The answers so far, if some but not all rows are answered.
+        taken_rows: Number of its rows that batches have taken.
+        settled: True once it is answered, failed, expired or cancelled.
     """
 
     rows: Sequence[RowT]
@@ -36,11 +36,11 @@ class Pending(Generic[RowT, AnswerT]):
 
 @attrs.frozen(eq=False)
 class Batch(Generic[RowT, AnswerT]):
-    """What a session receives.
+    """The rows of one run, and the requests that they belong to.
 
     Attributes:
-        rows: The rows, in the order of their parts.
-        parts: Whose they are: a pending, and how many of the rows are its.
+        rows: The rows, in the order of the parts.
+        parts: Pending requests, each with the number of its rows in the batch.
     """
 
     rows: list[RowT]
@@ -49,14 +49,14 @@ class Batch(Generic[RowT, AnswerT]):
 
 @attrs.frozen
 class BatchReport:
-    """What is told of each batch.
+    """The measurements of one batch.
 
     Attributes:
         rows: The rows that ran.
-        requests: The pendings that had rows in it.
-        queue_s: How long the first of them had waited.
-        run_s: How long the run took.
-        settle_s: How long it took to hand all the answers over: on the lane, to encode and write them.
+        requests: Number of parts; a large request may have several.
+        queue_s: How long the first request had waited, in seconds.
+        run_s: How long the run took, in seconds.
+        settle_s: How long the delivery of all answers took, in seconds; on the fast path they are encoded and written.
     """
 
     rows: Sequence[Any]
@@ -68,7 +68,7 @@ class BatchReport:
 
 @attrs.frozen
 class Statistics:
-    """How much there is to do.
+    """The current load of a coalescer.
 
     Attributes:
         queued_rows: Rows that no batch has taken yet.
@@ -81,13 +81,13 @@ class Statistics:
 
 @attrs.frozen
 class Limits:
-    """What a coalescer may do.
+    """The limits of a coalescer.
 
     Attributes:
-        max_batch_rows: The most rows that one run is given.
-        max_queue_rows: The most rows that may wait.
-        timeout_s: How long a request may take where it does not say less.
-        on_worker: Whether batches run on a thread of their own, the event loop going on meanwhile.
+        max_batch_rows: Maximum number of rows in one run.
+        max_queue_rows: Maximum number of queued rows.
+        timeout_s: The longest time a request may take, in seconds, unless it asks for less.
+        on_worker: True if batches run on a worker thread, while the event loop goes on.
     """
 
     max_batch_rows: int

@@ -1,6 +1,6 @@
-"""Reads one column of a table in a request: cells of text to values of the feature's type.
+"""Parses one column of a CSV request: cells of text to values of the feature's type.
 
-The grammar is the one that training reads tables by (`server.contract.types`), the bounds are those of JSON requests.
+The grammar is the one by which training reads tables (`server.contract.types`). The bounds are those of JSON requests.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,17 +22,17 @@ NumberT = TypeVar("NumberT", int, float)
 
 
 class CellError(ValueError):
-    """A column has a cell that its feature does not take."""
+    """A column has a cell that is no value of its feature."""
 
 
 def read_column(feature: Feature, cells: Sequence[str]) -> Sequence[Value]:
-    """Reads the cells of one column.
+    """Parse the cells of one column.
 
     Returns:
-        As many values, as a row has them.
+        One value for each cell, of the Python type that a `Row` has; a missing value is `Feature.missing`.
 
     Raises:
-        CellError: If one of them does not fit the feature.
+        CellError: If a cell does not fit the feature.
     """
     try:
         if MISSING.isdisjoint(cells):

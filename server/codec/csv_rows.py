@@ -1,7 +1,4 @@
-"""CSV bytes -> rows: the table, its header and its lines; what a cell says is read by `cells`.
-
-It knows nothing of where the bytes come from.
-"""
+"""Parses CSV bodies into rows: encoding, header and lines; `cells` parses the cells themselves."""
 
 import csv
 import io
@@ -10,39 +7,39 @@ import operator
 from collections.abc import Iterator, Sequence
 
 from server.codec.cells import CellError, read_column
-from server.codec.faults import MAX_FAULTS, Explainer, clip, invalid
+from server.codec.faults import MAX_FAULTS, Explainer, clip, invalid, too_many
 from server.contract.signature import Feature, Row
 from server.contract.types import MISSING
 from server.contract.values import expected_value
-from server.errors import BodyTooLargeError, MalformedBodyError
+from server.errors import MalformedBodyError
 
 _BYTE_ORDER_MARK = "\ufeff"
 
 LINES_A_STEP = 1000
-"""How many lines are read before other threads, such as the event loop's, may have their turn."""
+"""Number of lines parsed in one call; other threads, such as the event loop's, can run between two calls."""
 Lines = Sequence[Sequence[str]]
 
 
 class CsvReader:
-    """Reads one model's rows from CSV (RFC 4180) with a header of its feature names, in any order."""
+    """Reads rows of one model from CSV (RFC 4180). The header has the feature names, in any order."""
 
     def __init__(self, features: Sequence[Feature], explainer: Explainer) -> None:
-        """Notes what to check.
+        """Prepare to read rows.
 
         Args:
-            features: The columns to expect.
-            explainer: What names the columns at fault.
+            features: The expected columns, in the order of a row.
+            explainer: Names the columns at fault.
         """
         self._features = features
         self._explainer = explainer
 
     def read(self, body: bytes, max_rows: int) -> list[Row]:
-        """Reads rows; their order stays.
+        """Read the rows of a body, in order.
 
         Raises:
-            MalformedBodyError: If the body is no table.
-            BodyTooLargeError: If it has more rows than that; no cell is read then.
-            InvalidRowError: If a cell does not fit the signature; fields are named ``<index>.<feature>``.
+            MalformedBodyError: If the body is not CSV.
+            BodyTooLargeError: If there are more than `max_rows` rows; no cell is parsed then.
+            InvalidRowError: If a cell does not fit the signature; its field is named ``<index>.<feature>``.
         """
         header, lines = _split(body, max_rows)
         if faults := self._explainer.explain_names(header):
@@ -55,7 +52,7 @@ class CsvReader:
 
 
 def _split(body: bytes, max_rows: int) -> tuple[Sequence[str], Lines]:
-    """Gives the header, and the lines that are rows: an empty one is a row where the header has one column."""
+    """Return the header and the lines. An empty line is skipped, unless the header has one column: it is a row then."""
     try:
         text = body.decode("utf-8").removeprefix(_BYTE_ORDER_MARK)
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -71,30 +68,39 @@ def _split(body: bytes, max_rows: int) -> tuple[Sequence[str], Lines]:
     except csv.Error as error:
         raise MalformedBodyError(f"the body is not CSV: {error}") from None
     if len(lines) > max_rows:
-        raise BodyTooLargeError(f"expected at most {max_rows} rows at once, got more")
+        raise too_many("more", max_rows)
     for index, line in enumerate(lines):
         if len(line) != len(header):
             raise MalformedBodyError(f"row {index} has {len(line)} cells, the header has {len(header)}")
     return header, lines
 
 
-def _column(lines: Lines, place: int) -> list[str]:
-    return [line[place] for line in lines]
+def _column(lines: Lines, index: int) -> list[str]:
+    return [line[index] for line in lines]
 
 
 def _explain(columns: Sequence[tuple[Feature, Sequence[str]]]) -> dict[str, str]:
-    """Names the cells at fault in the order of the table, of each column no more than are told of all."""
+    """Name the cells at fault, row by row. Each column is searched for one fault more than an error names."""
     found = [
         (index, feature, cells[index])
         for feature, cells in columns
         for index in itertools.islice(_find_faults(feature, cells, 0), MAX_FAULTS + 1)
     ]
     in_order = sorted(found, key=operator.itemgetter(0))
-    return {f"{index}.{feature.name}": _tell_fault(feature, cell) for index, feature, cell in in_order}
+    return {f"{index}.{feature.name}": _describe_fault(feature, cell) for index, feature, cell in in_order}
 
 
 def _find_faults(feature: Feature, cells: Sequence[str], first: int) -> Iterator[int]:
-    """Finds the cells at fault by halving; gives their indices, where ``first`` is that of the first cell."""
+    """Find the cells at fault by bisection.
+
+    Args:
+        feature: The column's feature.
+        cells: A part of the column.
+        first: The index of the part's first cell in the whole column.
+
+    Yields:
+        The indices of the faulty cells in the whole column, in order.
+    """
     try:
         read_column(feature, cells)
     except CellError:
@@ -106,7 +112,7 @@ def _find_faults(feature: Feature, cells: Sequence[str], first: int) -> Iterator
             yield from _find_faults(feature, cells[half:], first + half)
 
 
-def _tell_fault(feature: Feature, cell: str) -> str:
+def _describe_fault(feature: Feature, cell: str) -> str:
     got = clip(repr(cell)) if cell else "an empty cell"
     no_value = ", which stands for no value" if cell and cell in MISSING else ""
     return f"expected {expected_value(feature, bounds=True)}, got {got}{no_value}"

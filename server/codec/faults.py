@@ -1,6 +1,6 @@
-"""A refused body -> the error that names each feature at fault; slow, since it is asked only when something is wrong.
+"""Explains why a body was refused: builds the error that names each feature at fault.
 
-It knows nothing of how a sound body is read.
+It decodes the body again, feature by feature. It is slow, and runs for refused bodies only.
 """
 
 import json
@@ -15,8 +15,9 @@ from server.contract.values import expected_value, value_type
 from server.errors import BodyTooLargeError, InvalidRowError, MalformedBodyError
 
 MAX_FAULTS = 20
-"""How many offending features one error names; the first 20 tell as much as the first 20,000."""
+"""Maximum number of faults that one error names."""
 MAX_ECHO_CHARS = 64
+"""Maximum number of characters of a client's own text that an error repeats."""
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _read_names = json.JSONDecoder(object_pairs_hook=lambda pairs: [name for name, _ in pairs], parse_int=len).decode
@@ -28,29 +29,29 @@ _MISMATCH = "the row does not fit the model's signature"
 
 
 class Explainer:
-    """Finds out what is wrong with the bodies that one model's codec refused."""
+    """Explains what is wrong with bodies that the codec of one model refused."""
 
     def __init__(self, features: Sequence[Feature]) -> None:
         self._features = {feature.name: feature for feature in features}
 
     def explain_row(self, body: bytes) -> MalformedBodyError | InvalidRowError:
-        """Explains what should have been one row."""
+        """Return the error for a body that is not a valid row."""
         fields = _scan(body, _Fields)
         if isinstance(fields, MalformedBodyError):
             return fields
         if not isinstance(fields, dict):
             return InvalidRowError(f"expected a JSON object with a value for each feature, got {fields}", {})
-        return invalid(repeated(body) | self._faults(fields), _MISMATCH)
+        return invalid(repeated(body) | self._explain_fields(fields), _MISMATCH)
 
     def explain_rows(
-        self, body: bytes, max_rows: int, is_sound: Callable[[bytes], bool]
+        self, body: bytes, max_rows: int, is_valid: Callable[[bytes], bool]
     ) -> MalformedBodyError | BodyTooLargeError | InvalidRowError:
-        """Explains what should have been an array of rows.
+        """Return the error for a body that is not a valid array of rows.
 
         Args:
             body: The refused body.
-            max_rows: The most rows that are looked at.
-            is_sound: Says of a row, quickly, that nothing is wrong with it.
+            max_rows: Maximum number of rows in one request.
+            is_valid: Returns True if a single row is valid; faster than explaining it.
         """
         elements = _scan(body, list[msgspec.Raw])
         if isinstance(elements, MalformedBodyError):
@@ -61,14 +62,14 @@ class Explainer:
             return too_many(len(elements), max_rows)
         faults: dict[str, str] = {}
         for index, element in enumerate(map(bytes, elements)):
-            if not is_sound(element):
-                faults |= self._faults_of_element(index, element)
+            if not is_valid(element):
+                faults |= self._explain_element(index, element)
             if len(faults) > MAX_FAULTS:
                 break
         return invalid(faults, "rows do not fit the model's signature")
 
     def explain_names(self, names: Sequence[str]) -> dict[str, str]:
-        """Names the features that are missing, unknown or repeated."""
+        """Return a fault for each feature that is missing, unknown or repeated, by name."""
         given = frozenset(names)
         missing = {
             name: f"missing: expected {expected_value(feature)}"
@@ -78,30 +79,30 @@ class Explainer:
         unknown = {clip(name): "unknown feature" for name in names if name not in self._features}
         return missing | unknown | _repeated_names(names)
 
-    def _faults_of_element(self, index: int, element: bytes) -> dict[str, str]:
+    def _explain_element(self, index: int, element: bytes) -> dict[str, str]:
         fields = _scan(element, _Fields)
         if isinstance(fields, dict):
-            faults = repeated(element) | self._faults(fields)
+            faults = repeated(element) | self._explain_fields(fields)
             return {f"{index}.{name}": fault for name, fault in faults.items()}
         return {str(index): f"expected an object, got {fields}"}
 
-    def _faults(self, fields: _Fields) -> dict[str, str]:
+    def _explain_fields(self, fields: _Fields) -> dict[str, str]:
         names = self.explain_names(list(fields))
         wrong = {
             name: fault
             for name, feature in self._features.items()
-            if name in fields and (fault := _value_fault(feature, fields[name]))
+            if name in fields and (fault := _explain_value(feature, fields[name]))
         }
         return names | wrong
 
 
 def clip(text: str) -> str:
-    """Gives text short enough to be said back."""
+    """Return the text, cut to `MAX_ECHO_CHARS`."""
     return text if len(text) <= MAX_ECHO_CHARS else f"{text[:MAX_ECHO_CHARS]}..."
 
 
 def invalid(faults: dict[str, str], message: str) -> InvalidRowError:
-    """Makes the error that names the first faults."""
+    """Return the error that names the first `MAX_FAULTS` faults."""
     if len(faults) <= MAX_FAULTS:
         return InvalidRowError(message, faults)
     first = dict(list(faults.items())[:MAX_FAULTS])
@@ -109,16 +110,16 @@ def invalid(faults: dict[str, str], message: str) -> InvalidRowError:
 
 
 def repeated(row: bytes) -> dict[str, str]:
-    """Names the features that a row, a JSON object, gives more than once; msgspec would not tell, json does."""
+    """Return a fault for each name that a JSON object has more than once; msgspec does not report these."""
     try:
         names = _read_names(row.decode())
-    except RecursionError:  # nested as deep as msgspec reads, which is a fault of its own
+    except RecursionError:  # nested too deep for json: such a value is a fault already
         return {}
     return _repeated_names(names)
 
 
-def too_many(rows: int, max_rows: int) -> BodyTooLargeError:
-    """Makes the error of more rows than are ever taken."""
+def too_many(rows: int | str, max_rows: int) -> BodyTooLargeError:
+    """Return the error for more rows than one request may have; `rows` is "more" where they were not counted."""
     return BodyTooLargeError(f"expected at most {max_rows} rows at once, got {rows}")
 
 
@@ -129,10 +130,10 @@ def _repeated_names(names: Sequence[str]) -> dict[str, str]:
 
 
 def _scan(body: bytes, shape: Any) -> Any:
-    """Reads a refused body as ``shape``, values unread.
+    """Decode a refused body as ``shape``, with undecoded values.
 
     Returns:
-        The body as ``shape``; where it is JSON of another kind, that kind in words; where it is not JSON, the error.
+        The decoded body. If it is JSON of another kind, a description of that kind. If it is not JSON, the error.
     """
     try:
         body.decode("utf-8")
@@ -148,7 +149,7 @@ def _scan(body: bytes, shape: Any) -> Any:
         return MalformedBodyError(f"the body is not JSON: {error}")
 
 
-def _value_fault(feature: Feature, value: msgspec.Raw) -> str | None:
+def _explain_value(feature: Feature, value: msgspec.Raw) -> str | None:
     try:
         msgspec.json.decode(value, type=value_type(feature))
     except UNREADABLE:

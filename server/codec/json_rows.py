@@ -1,7 +1,7 @@
-"""The wire format of one model: bytes -> row, answer -> bytes; knows nothing of sessions or HTTP.
+"""The wire format of one model: decodes request bodies to rows, and encodes answers to response bodies.
 
-A well-formed row is decoded by one call of a msgspec decoder compiled from the signature. Only a body that this
-refuses is looked at again, feature by feature, so that the error can name each one at fault.
+One call of a msgspec decoder, compiled from the signature, decodes a well-formed row. If it refuses a body, `faults`
+decodes the body again, feature by feature, so that the error can name each one at fault.
 """
 
 import re
@@ -22,15 +22,15 @@ class Codec:
     """Decodes the requests and encodes the answers of one model.
 
     Attributes:
-        known_answers: The whole body that answers a row without probabilities, by label; none of a regressor.
+        known_answers: The encoded response to one row without probabilities, by label; empty for a regressor.
     """
 
     def __init__(self, signature: Signature, model_name: str) -> None:
-        """Compiles the decoders and the answers of every known label.
+        """Compile the decoders, and encode the response for each label.
 
         Args:
-            signature: The features to take and the labels to give.
-            model_name: What answers give as ``model_name``.
+            signature: The features of a row and the labels of an answer.
+            model_name: The value of ``model_name`` in responses.
         """
         features = signature.features
         self._labels = [label_text(label) for label in signature.labels]
@@ -40,7 +40,7 @@ class Codec:
         self._csv = CsvReader(features, self._explainer)
         self._missing = [feature.missing for feature in features]
         shape, to_values = _choose_shape(features)
-        self._to_row = self._choose_finish(features, to_values)
+        self._to_row = self._choose_to_row(features, to_values)
         self._row = msgspec.json.Decoder(shape)
         self._rows = msgspec.json.Decoder(list[shape])  # type: ignore[valid-type]  # a type made at run time
         self.known_answers = {
@@ -48,27 +48,27 @@ class Codec:
         }
 
     def decode_row(self, body: bytes) -> Row:
-        """Reads one row: a JSON object with a value for each feature.
+        """Decode one row: a JSON object with a value for each feature.
 
         Raises:
             MalformedBodyError: If the body is not JSON.
-            InvalidRowError: If it is, but does not fit the signature.
+            InvalidRowError: If the row does not fit the signature.
         """
         try:
             row = self._to_row(self._row.decode(body))
         except UNREADABLE:
             raise self._explainer.explain_row(body) from None
-        if body.count(b":") != self._colons or b"\\" in body:  # _may_repeat: its call would be a fifteenth of all this
-            _refuse(repeated(body))
+        if body.count(b":") != self._colons or b"\\" in body:  # _may_repeat, inlined: a call takes 1/15 of decode_row
+            _raise_if_any(repeated(body))
         return row
 
     def decode_rows(self, body: bytes, max_rows: int) -> list[Row]:
-        """Reads a JSON array of rows.
+        """Decode a JSON array of rows.
 
         Raises:
             MalformedBodyError: If the body is not JSON.
-            BodyTooLargeError: If there are more rows than that.
-            InvalidRowError: If it is, but a row does not fit the signature; fields are named ``<index>.<feature>``.
+            BodyTooLargeError: If there are more than `max_rows` rows.
+            InvalidRowError: If a row does not fit the signature; its fields are named ``<index>.<feature>``.
         """
         try:
             shapes = self._rows.decode(body)
@@ -76,23 +76,23 @@ class Codec:
                 raise too_many(len(shapes), max_rows)
             rows = [self._to_row(shape) for shape in shapes]
         except UNREADABLE:
-            raise self._explainer.explain_rows(body, max_rows, self._is_sound) from None
+            raise self._explainer.explain_rows(body, max_rows, self._is_valid) from None
         if body.count(b":") != self._colons * len(rows) or b"\\" in body:
-            _refuse(self._repeated_in_rows(body))
+            _raise_if_any(self._repeated_in_rows(body))
         return rows
 
     def decode_csv(self, body: bytes, max_rows: int) -> list[Row]:
-        """Reads CSV with a header, as training reads a table: an empty cell and one such as NA are null.
+        """Decode CSV with a header, as training reads a table: an empty cell, or one such as NA, is null.
 
         Raises:
-            MalformedBodyError: If the body is no table.
-            BodyTooLargeError: If it has more rows than that; their cells are not read.
-            InvalidRowError: If it does not fit the signature; fields are named ``<index>.<feature>``.
+            MalformedBodyError: If the body is not CSV.
+            BodyTooLargeError: If there are more than `max_rows` rows; no cell is parsed then.
+            InvalidRowError: If a row does not fit the signature; its fields are named ``<index>.<feature>``.
         """
         return self._csv.read(body, max_rows)
 
     def encode_answer(self, answer: Answer, *, probabilities: bool) -> bytes:
-        """Writes ``{"output", "model_name"}``, with ``probabilities`` by label where they are asked for."""
+        """Encode one answer as ``{"output", "model_name"}``, with ``probabilities`` by label if asked for."""
         if not probabilities and self.known_answers:
             return self.known_answers[answer.label]
         body: dict[str, Any] = {"output": answer.label, "model_name": self._model_name}
@@ -101,29 +101,29 @@ class Codec:
         return msgspec.json.encode(body)
 
     def encode_answers(self, answers: Sequence[Answer], *, probabilities: bool) -> bytes:
-        """Writes ``{"outputs", "model_name"}`` in the order of the rows, with ``probabilities`` a row where asked."""
+        """Encode answers as ``{"outputs", "model_name"}``, with ``probabilities`` if asked for; all in order."""
         body: dict[str, Any] = {"outputs": [answer.label for answer in answers], "model_name": self._model_name}
         if probabilities and self._labels:
             body["probabilities"] = [self._by_label(answer) for answer in answers]
         return msgspec.json.encode(body)
 
-    def _choose_finish(
+    def _choose_to_row(
         self, features: Sequence[Feature], to_values: Callable[[Any], tuple[Any, ...]]
     ) -> Callable[[Any], Row]:
-        """Gives what makes a row of a decoded shape; where every value is a number that is given, nothing is to do."""
+        """Return the function from a decoded shape to a row; it replaces nulls if a feature is nullable."""
         if not any(feature.nullable for feature in features):
             return to_values
 
-        def finish(shape: Any) -> Row:
+        def to_row(shape: Any) -> Row:
             values = to_values(shape)
             if None in values:
                 pairs = zip(values, self._missing, strict=True)
                 values = tuple([missing if value is None else value for value, missing in pairs])
             return values
 
-        return finish
+        return to_row
 
-    def _is_sound(self, row: bytes) -> bool:
+    def _is_valid(self, row: bytes) -> bool:
         try:
             self._to_row(self._row.decode(row))
         except UNREADABLE:
@@ -131,10 +131,10 @@ class Codec:
         return not self._may_repeat(row)
 
     def _may_repeat(self, row: bytes) -> bool:
-        """Says whether a row that was decoded may give a feature twice, of which msgspec takes the last in silence.
+        """Return True if a decoded row may have a feature twice, of which msgspec silently takes the last.
 
-        Each feature once is as many colons as there are in the names and one more for each; an escaped colon would
-        not be counted, so a row with a backslash is looked at as well. Colons in text cost no more than that look.
+        A row with each feature once has one colon for each feature, and those in the names. An escaped colon is not
+        counted, so a row with a backslash may repeat too. Colons in text cost no more than the closer check.
         """
         return row.count(b":") != self._colons or b"\\" in row
 
@@ -153,29 +153,29 @@ class Codec:
 
 
 def label_text(label: Label) -> str:
-    """Gives a label as the name of a JSON object's field."""
+    """Return a label as the name of a field of a JSON object."""
     return label if isinstance(label, str) else msgspec.json.encode(label).decode()
 
 
 def _choose_shape(features: Sequence[Feature]) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
-    """Gives what a row is decoded as, and what makes values in the features' order of that.
+    """Choose the type that a row is decoded as, and the function from it to values in the order of the features.
 
-    A struct is the fastest; its names cannot have quotes, backslashes or control characters, a dictionary's can.
+    A struct is fastest, but its names cannot have quotes, backslashes or control characters; keys of a dictionary can.
     """
     if not any(_UNFIT_FOR_STRUCT.search(feature.name) for feature in features):
         return _row_struct(features), msgspec.structs.astuple
     decoders = {feature.name: msgspec.json.Decoder(value_type(feature)) for feature in features}
 
-    def order(fields: dict[str, msgspec.Raw]) -> tuple[Any, ...]:
+    def to_values(fields: dict[str, msgspec.Raw]) -> tuple[Any, ...]:
         if fields.keys() != decoders.keys():
             raise msgspec.ValidationError
         return tuple(decoder.decode(fields[name]) for name, decoder in decoders.items())
 
-    return dict[str, msgspec.Raw], order
+    return dict[str, msgspec.Raw], to_values
 
 
 def _row_struct(features: Sequence[Feature]) -> type[msgspec.Struct]:
-    """Makes the struct type of a row; feature names need not be identifiers, so its fields are numbered."""
+    """Define the struct type of a row. Its fields are numbered, since feature names need not be identifiers."""
     return msgspec.defstruct(
         "Row",
         [(f"f{index}", value_type(feature)) for index, feature in enumerate(features)],
@@ -186,6 +186,6 @@ def _row_struct(features: Sequence[Feature]) -> type[msgspec.Struct]:
     )
 
 
-def _refuse(faults: dict[str, str]) -> None:
+def _raise_if_any(faults: dict[str, str]) -> None:
     if faults:
         raise invalid(faults, "features are repeated")

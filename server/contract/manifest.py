@@ -1,7 +1,4 @@
-"""The facts about a version: manifest bytes <-> Manifest; the one owner of the schema, for writer and reader alike.
-
-It knows nothing of folders, sessions or HTTP.
-"""
+"""The manifest of a version: its schema, reading and writing. Publisher and server share it."""
 
 import math
 from typing import Any, Literal
@@ -15,7 +12,7 @@ from server.errors import RefusedError
 
 FORMAT = 2
 MAX_TOLERANCE = 1e-3
-"""The largest tolerance of a probability that a server takes for a proof."""
+"""The largest tolerance of a probability with which a server accepts a parity proof."""
 
 
 def _check_name(_manifest: object, _field: object, name: str) -> None:
@@ -25,17 +22,17 @@ def _check_name(_manifest: object, _field: object, name: str) -> None:
 
 @attrs.frozen
 class Parity:
-    """The figures of a parity proof: the estimator against the session on the same rows.
+    """The figures of a parity proof: the estimator and the compiled model compared on the same rows.
 
     Attributes:
-        rows: How many rows were compared.
-        max_batch_rows: The largest batch in which they were.
-        label_mismatches: On how many of them the labels differed.
-        mismatches: On how many of them the labels differed, or a number by more than the tolerance.
-        max_difference: The largest difference of one number: a probability's (0 to 1), or a regressor's, relative to
-            its size or to the spread of its answers, whichever is larger.
-        tolerance: The largest such difference that is no mismatch.
-        allowed_mismatches: How many were accepted knowingly.
+        rows: Number of compared rows.
+        max_batch_rows: The size of the largest batch in the comparison.
+        label_mismatches: Number of rows whose labels differ.
+        mismatches: Number of rows whose labels differ, or a number by more than the tolerance.
+        max_difference: The largest difference of a number. A probability's is absolute (0 to 1). A regressor's is
+            relative to the number's size or to the spread of all answers, whichever is larger.
+        tolerance: The largest difference that is not a mismatch.
+        allowed_mismatches: Number of mismatches that the publisher accepted.
     """
 
     rows: int
@@ -47,26 +44,26 @@ class Parity:
     allowed_mismatches: int = 0
 
     def __attrs_post_init__(self) -> None:
-        """Makes sure that the figures agree with each other."""
-        least, is_off = self.label_mismatches, self.max_difference > self.tolerance
-        if not (max(least, 1) <= self.mismatches if is_off else least == self.mismatches):
+        """Check that the figures are consistent."""
+        least, is_beyond = self.label_mismatches, self.max_difference > self.tolerance
+        if not (max(least, 1) <= self.mismatches if is_beyond else least == self.mismatches):
             raise ValueError(f"expected figures that agree with each other, got {self}")
 
     @property
     def passed(self) -> bool:
-        """Whether all rows are answered alike, but for as many as were accepted."""
+        """True if at most `allowed_mismatches` rows differ."""
         return self.mismatches <= self.allowed_mismatches
 
 
 @attrs.frozen
 class GoldenRow:
-    """A row with the estimator's own answer, replayed on the host before a version is served.
+    """A row with the estimator's answer. The server replays it on its host before it serves the version.
 
     Attributes:
-        row: A value for each feature, by name; None where it is missing.
-        output: The label, or number, that the estimator predicts.
-        probabilities: Its probabilities, in the order of the signature's labels; none of a regressor.
-        scale: What a difference of a regressor's number is relative to; 1 for probabilities.
+        row: A value for each feature, by name; None for a missing one.
+        output: The label or number that the estimator predicts.
+        probabilities: The estimator's probabilities, in the order of the signature's labels; empty for a regressor.
+        scale: The divisor of a difference of a regressor's number; 1 for probabilities.
     """
 
     row: dict[str, float | int | bool | str | None]
@@ -75,40 +72,40 @@ class GoldenRow:
     scale: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
 
     def is_flipped(self, answer: Answer) -> bool:
-        """Says whether an answer has another label; a regressor's has none."""
+        """Return True if an answer has another label; always False for a regressor."""
         return bool(self.probabilities) and answer.label != self.output
 
     def difference(self, answer: Answer) -> float:
-        """Gives the largest difference of one of an answer's numbers; infinity where one is NaN."""
+        """Return the largest difference of a number of an answer; infinity if one is NaN."""
         if self.probabilities:
             gaps = [abs(a - b) for a, b in zip(answer.probabilities, self.probabilities, strict=True)]
         else:
             gaps = [abs(float(answer.label) - float(self.output)) / self.scale]
-        # A NaN would hide in a maximum.
+        # max() can ignore a NaN.
         return math.inf if any(map(math.isnan, gaps)) else max(gaps)
 
     def to_request(self) -> bytes:
-        """Gives the row as a client would send it."""
+        """Return the row as the body of a client's request."""
         return msgspec.json.encode(self.row)
 
 
 @attrs.frozen
 class RunFacts:
-    """Where a model comes from: the facts of its run that a reader of the version needs.
+    """The provenance of a model: the facts of its training run that a version keeps.
 
     Attributes:
-        id: The run's number in the log.
-        dataset: The dataset's name.
+        id: The number of the run in the run log.
+        dataset: The name of the dataset.
         dataset_sha256: SHA-256 of the rows used, as the run keeps them.
-        target: The column that was learned.
-        estimator: What was asked for: a name, or ``module:function``.
-        parameters: The estimator's parameters.
+        target: The column that the model predicts.
+        estimator: The estimator's name, or ``module:function``.
+        parameters: The parameters of the estimator.
         seed: The seed of the split.
-        started_at: When it began, UTC, ISO 8601.
-        metric: What the scores are: ``accuracy``, the share of rows answered rightly (0 to 1), or ``r2``, the share of
-            the target's variance that is explained (1 at most).
-        train_score: On the rows that were learned from.
-        test_score: On the held-out rows.
+        started_at: When the run began, UTC, ISO 8601.
+        metric: The metric of the scores. ``accuracy`` is the fraction of rows with the right label (0 to 1); ``r2`` is
+            the fraction of the target's variance that is explained (1 at most).
+        train_score: The score on the training rows.
+        test_score: The score on the held-out rows.
     """
 
     id: int
@@ -126,20 +123,20 @@ class RunFacts:
 
 @attrs.frozen
 class Manifest:
-    """Everything that is known about a version.
+    """All facts about a version, as ``manifest.json`` has them.
 
     Attributes:
-        format: The schema's number.
-        name: The model's name in the repository and in routes.
-        version: The number of the version's folder.
-        model_name: The name of the estimator's training, as answers give it (``log_reg_1``).
-        created_at: When it was published, UTC, ISO 8601.
-        files: SHA-256 (hex) of every other file of the version that is served from, by file name.
-        signature: What the compiled model takes and gives.
-        run: The run it was compiled from.
-        tools: The versions of what made it, by name.
-        parity: The figures of its parity proof.
-        golden: Rows to replay before serving.
+        format: The version of this schema.
+        name: The name of the model, in the repository and in routes.
+        version: The number of the version, and the name of its folder.
+        model_name: The name of the trained estimator, as responses have it (``log_reg_1``).
+        created_at: When the version was published, UTC, ISO 8601.
+        files: SHA-256 (hex) of every other file that the server reads, by file name.
+        signature: The inputs and outputs of the compiled model.
+        run: The training run that the model comes from.
+        tools: The versions of the tools that made it, by name.
+        parity: The figures of the parity proof.
+        golden: The rows to replay before serving.
     """
 
     format: int
@@ -155,7 +152,7 @@ class Manifest:
     golden: tuple[GoldenRow, ...] = attrs.field(validator=attrs.validators.min_len(1))
 
     def __attrs_post_init__(self) -> None:
-        """Makes sure that the facts agree with each other."""
+        """Check that the facts are consistent."""
         labels = self.signature.labels
         if self.format != FORMAT:
             raise ValueError(f"expected format {FORMAT}, got {self.format}")
@@ -169,10 +166,10 @@ class Manifest:
 
     @classmethod
     def from_json(cls, data: bytes) -> "Manifest":
-        """Reads a manifest.
+        """Decode a manifest.
 
         Raises:
-            RefusedError: If the bytes are not a whole manifest of this format.
+            RefusedError: If the bytes are not a complete and consistent manifest of this format.
         """
         try:
             return msgspec.json.decode(data, type=cls)
@@ -180,5 +177,5 @@ class Manifest:
             raise RefusedError(f"manifest.json cannot be read: {error}") from error
 
     def to_json(self) -> bytes:
-        """Writes the manifest as indented JSON, for people as much as for machines."""
+        """Encode the manifest as indented JSON, so that people can read it too."""
         return msgspec.json.format(msgspec.json.encode(attrs.asdict(self)), indent=2) + b"\n"

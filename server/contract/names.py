@@ -1,14 +1,14 @@
-"""Names that a model may have: a name is the first segment of its routes, and a folder of the model repository."""
+"""Valid model names. A name is the first path segment of the model's routes, and its folder in the repository."""
 
 import re
 
 MODEL_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 RESERVED_NAMES = frozenset({"docs", "healthz", "metrics", "readyz", "ui", "v2"})
-"""First path segments that the server uses, or will use, itself."""
+"""First path segments of the server's own routes, present or planned."""
 
 
 def name_fault(name: str) -> str | None:
-    """Return what is wrong with a model's name, or None where it can be a route."""
+    """Return what is wrong with a model name, or None if it is valid."""
     if not MODEL_NAME.fullmatch(name):
         return f"expected a model name that matches {MODEL_NAME.pattern}, got {name!r}"
     if name in RESERVED_NAMES:

@@ -1,7 +1,4 @@
-"""What a compiled model takes and gives: features -> inputs -> outputs, in Open Inference Protocol terms.
-
-Plain facts, read from a manifest; this file knows nothing of onnxruntime, JSON or HTTP.
-"""
+"""The signature of a compiled model: its features, inputs, outputs and labels, in Open Inference Protocol terms."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,16 +10,16 @@ from server.contract.types import Type
 
 Datatype = Literal["FP32", "FP64", "INT64", "BOOL", "BYTES"]
 Label = str | int | bool | float
-"""What a model says of a row: a class (text, a whole number or a boolean), or a number where it is a regressor's."""
+"""The prediction for a row: a class (text, an integer or a boolean), or the number of a regressor."""
 Value = float | bool | str
 Row = tuple[Value, ...]
 """One record: a value for each feature, in the signature's order.
 
-Text for a category, "" where it is missing; a number for anything else (True is 1), NaN where it is missing.
+A category is text, "" if missing. Any other feature is a number (True is 1), NaN if missing.
 """
 
 NUMBERS, CATEGORIES = "numbers", "categories"
-"""The inputs of a compiled model: one tensor for all features that are numbers, and one for those that are not."""
+"""The inputs of a compiled model: one tensor for all features that are numbers, and one for the categories."""
 QUANTILES = 5
 _INPUT_DATATYPES: Mapping[str, tuple[Datatype, ...]] = {NUMBERS: ("FP32", "FP64"), CATEGORIES: ("BYTES",)}
 
@@ -32,9 +29,9 @@ class Tensor:
     """One input or output of the compiled model.
 
     Attributes:
-        name: Its name in the ONNX graph.
-        datatype: Its Open Inference Protocol datatype.
-        shape: Its dimensions; -1 stands for any size, and the first is always the rows of a batch.
+        name: The name in the ONNX graph.
+        datatype: The Open Inference Protocol datatype.
+        shape: The dimensions; -1 is any size, and the first dimension is always the rows of a batch.
     """
 
     name: str
@@ -44,14 +41,14 @@ class Tensor:
 
 @attrs.frozen
 class Feature:
-    """One column that a model takes, as training saw it.
+    """One input column of a model, as training saw it.
 
     Attributes:
-        name: Its name in the table, and so in a request.
-        type: What a request must send for it.
-        nullable: Whether null is an allowed value: whether training saw rows without one.
-        quantiles: The smallest value, the quartiles and the largest, in the column's own unit; none of a category.
-        vocabulary: A category's values in order; none of anything else.
+        name: The name of the column in the table, and of the field in a request.
+        type: The type that its values in a request must have.
+        nullable: True if null is allowed, because training saw rows without a value.
+        quantiles: The minimum, the quartiles and the maximum, in the unit of the column; empty for a category.
+        vocabulary: The values of a category, in order; empty for other types.
     """
 
     name: str
@@ -61,7 +58,7 @@ class Feature:
     vocabulary: tuple[str, ...] = ()
 
     def __attrs_post_init__(self) -> None:
-        """Makes sure that the facts agree with each other."""
+        """Check that the facts are consistent."""
         if self.type == "category":
             if not self.vocabulary or self.quantiles or "" in self.vocabulary:
                 raise ValueError(f"expected a vocabulary, without an empty text, of {self.name!r}, got {self}")
@@ -70,7 +67,7 @@ class Feature:
 
     @property
     def missing(self) -> Value:
-        """What stands in a row for no value."""
+        """The value that a row has if the feature is missing."""
         return "" if self.type == "category" else math.nan
 
 
@@ -79,12 +76,12 @@ class Signature:
     """The ordered inputs and outputs of a compiled model, and the features and labels that they stand for.
 
     Attributes:
-        inputs: ``numbers``, FP32 or FP64 ``[-1, n]``, its columns the features that are no categories, in their order;
-            and ``categories``, BYTES ``[-1, n]``, likewise; one that would have no column is not there.
-        outputs: A classifier's label tensor ``[-1]`` and probability tensor ``[-1, len(labels)]``, in this order; a
-            regressor's value tensor ``[-1, 1]``.
+        inputs: ``numbers``, FP32 or FP64 ``[-1, n]``, has a column for each feature that is not a category, in order.
+            ``categories``, BYTES ``[-1, n]``, has one for each category. An input without columns is left out.
+        outputs: The label tensor ``[-1]`` and the probability tensor ``[-1, len(labels)]`` of a classifier, in this
+            order; or the value tensor ``[-1, 1]`` of a regressor.
         features: The columns of a row.
-        labels: The classes, in the order of the probability tensor's columns; none of a regressor.
+        labels: The classes, in the order of the columns of the probability tensor; empty for a regressor.
     """
 
     inputs: tuple[Tensor, ...]
@@ -93,7 +90,7 @@ class Signature:
     labels: tuple[Label, ...]
 
     def __attrs_post_init__(self) -> None:
-        """Makes sure that the facts agree with each other."""
+        """Check that the facts are consistent."""
         names = [feature.name for feature in self.features]
         for what, values in (("features", names), ("labels", self.labels)):
             if len(set(values)) != len(values):
@@ -110,12 +107,12 @@ class Signature:
 
     @property
     def is_regressor(self) -> bool:
-        """Whether the model answers with numbers, not with labels."""
+        """True if the model predicts numbers, not labels."""
         return not self.labels
 
     @property
     def answer_width(self) -> int:
-        """How many numbers an answer has: a probability for each label, or a regressor's one."""
+        """Number of numbers in an answer: a probability for each label, or one for a regressor."""
         return len(self.labels) or 1
 
     def _input_shapes(self) -> list[tuple[int, int]]:
@@ -125,11 +122,11 @@ class Signature:
 
 
 class Answer(NamedTuple):
-    """What the model says of one row; a tuple, since one is made for every row that is answered.
+    """The prediction for one row; a tuple, since that is fastest to make for every row.
 
     Attributes:
-        label: The class it predicts; a regressor's number.
-        probabilities: A probability for each label, in the signature's order; none of a regressor.
+        label: The predicted class, or the number of a regressor.
+        probabilities: A probability for each label, in the signature's order; empty for a regressor.
     """
 
     label: Label

@@ -1,6 +1,6 @@
-"""Types of columns: their bounds, and what a cell of text must look like to be a value of one.
+"""Types of columns: their bounds, and the grammar of their values as text.
 
-Training reads tables by these facts, and the server reads requests by them.
+Training reads tables by these rules, and the server reads requests by the same.
 """
 
 import re
@@ -10,21 +10,24 @@ from typing import Literal
 Type = Literal["number", "integer", "boolean", "category"]
 
 MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"})
-"""Cells of text that stand for no value."""
+"""Cells of text that mean a missing value."""
 MAX_FP32 = 3.4028234663852886e38
-"""The largest finite FP32 (IEEE 754 binary32): a larger number would reach the compiled model as infinity."""
+"""The largest finite FP32 (IEEE 754 binary32). A larger number would reach the compiled model as infinity."""
 MAX_INTEGER = 2**53
-"""Up to here every integer is a float64 (IEEE 754 binary64) of its own; a column beyond is of numbers."""
+"""The largest integer: a float64 (IEEE 754 binary64) holds every one up to here exactly.
+
+A column with a larger one is of type number.
+"""
 MAX_TEXT_CHARS = 1000
 """The longest text of a category, in training and in requests."""
 
 _NUMBER_CHARACTERS = re.compile(r"[0-9+\-.eE]*")
-"""Of text in these characters, `float` accepts decimal numbers and nothing else: no ``inf``, ``nan`` or ``1_0``."""
+"""The characters of numbers. Of such text `float` accepts decimal numbers only: no ``inf``, ``nan`` or ``1_0``."""
 _BOOLEANS = {"true": True, "false": False}
 
 
 def parse_numbers(cells: Sequence[str]) -> list[float]:
-    """Read decimal numbers such as ``1``, ``+.5`` and ``2e-3``; infinite where one is beyond a float64.
+    """Parse decimal numbers such as ``1``, ``+.5`` and ``2e-3``; a number beyond float64 becomes infinite.
 
     Raises:
         ValueError: If a cell is anything else.
@@ -35,7 +38,7 @@ def parse_numbers(cells: Sequence[str]) -> list[float]:
 
 
 def parse_integers(cells: Sequence[str]) -> list[int]:
-    """Read integers in their one usual form; ``007``, ``+7`` and ``-0`` are numbers, but no integers.
+    """Parse integers in canonical form; ``007``, ``+7`` and ``-0`` are numbers, but not integers.
 
     Raises:
         ValueError: If a cell is anything else.
@@ -47,7 +50,7 @@ def parse_integers(cells: Sequence[str]) -> list[int]:
 
 
 def parse_booleans(cells: Sequence[str]) -> list[bool]:
-    """Read ``true`` and ``false``, in upper or lower case.
+    """Parse ``true`` and ``false``, in upper or lower case.
 
     Raises:
         ValueError: If a cell is anything else.

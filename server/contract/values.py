@@ -1,4 +1,4 @@
-"""Feature -> the type by which msgspec checks its values, and its words; knows nothing of rows."""
+"""The msgspec type that checks the values of a feature, and its description for error messages."""
 
 from typing import Annotated, Any
 
@@ -28,17 +28,17 @@ _TYPES: dict[str, tuple[Any, str, str]] = {
 
 
 def value_type(feature: Feature) -> Any:
-    """Gives the type that a feature's value must have."""
+    """Return the msgspec type of a feature's values."""
     kind = _TYPES[feature.type][0]
     return kind | None if feature.nullable else kind
 
 
 def expected_value(feature: Feature, *, bounds: bool = False) -> str:
-    """Says what a feature's value must be.
+    """Describe the values that a feature takes.
 
     Args:
         feature: The feature.
-        bounds: Whether to say within which bounds.
+        bounds: True to include the bounds of the type.
     """
     _, words, within = _TYPES[feature.type]
     return words + within * bounds + (" or null" if feature.nullable else "")

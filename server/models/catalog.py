@@ -1,4 +1,4 @@
-"""What is loaded: packages -> models whose golden rows replayed right; knows nothing of HTTP."""
+"""Loads models: the newest version of each name that is intact and answers its golden rows on this host."""
 
 import functools
 import logging
@@ -20,14 +20,14 @@ logger = logging.getLogger(__name__)
 
 @attrs.frozen(eq=False)
 class Model:
-    """A version that is ready to answer.
+    """A loaded version, ready to serve.
 
     Attributes:
-        manifest: Its facts.
-        session: Its compiled model, warm.
-        codec: Its wire format.
-        batch_invariant: Whether its golden rows are answered together as they are alone, within the tolerance.
-        folder: Where its files are.
+        manifest: The facts of the version.
+        session: The compiled model, warmed up.
+        codec: The wire format of its requests and responses.
+        batch_invariant: True if the answers to the golden rows in one batch are right too, within the tolerance.
+        folder: The folder with the files of the version.
     """
 
     manifest: Manifest
@@ -42,9 +42,9 @@ class Refusal:
     """A version that was found and is not served.
 
     Attributes:
-        name: The model's name.
-        version: The version's number.
-        reason: Why.
+        name: The name of the model.
+        version: The number of the version.
+        reason: Why it is not served.
     """
 
     name: str
@@ -57,10 +57,10 @@ Load = Callable[[Path, str, int], Model]
 
 @attrs.frozen(eq=False)
 class Catalog:
-    """All that is loaded, and what was refused on the way.
+    """The loaded models, and the versions that were refused.
 
     Attributes:
-        models: The loaded version of each model, by the model's name.
+        models: The loaded version of each model, by name.
         refusals: Every version that was tried and refused.
     """
 
@@ -69,12 +69,12 @@ class Catalog:
 
 
 def load_catalog(models_dir: Path, threads: int, trusted: TrustedKeys | None = None) -> Catalog:
-    """Loads the newest sound version of every model.
+    """Load the newest sound version of every model.
 
     Args:
         models_dir: The model repository.
-        threads: How many threads a session may use.
-        trusted: Whose signature a version must bear; None takes those without one.
+        threads: Number of threads that a session may use.
+        trusted: Keys of which one must have signed a version; None requires no signature.
 
     Raises:
         NoSoundVersionError: If nothing can be served.
@@ -89,7 +89,7 @@ def load_catalog(models_dir: Path, threads: int, trusted: TrustedKeys | None = N
     for name, numbers in versions.items():
         refused: list[Refusal] = []
         model = load_newest(models_dir, name, numbers, load, refused)
-        _tell(model, refused)
+        _log(model, refused)
         refusals += refused
         if model is not None:
             models[name] = model
@@ -102,14 +102,14 @@ def load_catalog(models_dir: Path, threads: int, trusted: TrustedKeys | None = N
 
 
 def load_model(folder: Path, name: str, number: int, threads: int, trusted: TrustedKeys | None = None) -> Model:
-    """Loads one version and replays its golden rows, alone and together, which also warms the session.
+    """Load one version, and replay its golden rows one by one and as a batch. This also warms up the session.
 
     Args:
-        folder: Where its files are.
-        name: The model's name that it must have.
-        number: The version's number that it must have.
-        threads: How many threads its session may use.
-        trusted: Whose signature it must bear; None takes it without one.
+        folder: The folder with its files.
+        name: The model name that its manifest must have.
+        number: The version number that its manifest must have.
+        threads: Number of threads that its session may use.
+        trusted: Keys of which one must have signed it; None requires no signature.
 
     Raises:
         RefusedError: If the version is not sound on this host.
@@ -124,14 +124,17 @@ def load_model(folder: Path, name: str, number: int, threads: int, trusted: Trus
 def load_newest(
     models_dir: Path, name: str, numbers: Sequence[int], load: Load, refusals: list[Refusal]
 ) -> Model | None:
-    """Loads the first version of a model that is sound, or none.
+    """Load the first sound version of a model.
 
     Args:
         models_dir: The model repository.
-        name: The model's name.
-        numbers: Its versions, the newest first.
-        load: Loads a version from its folder, given the name and the number that it must have.
-        refusals: Takes each version that was refused on the way.
+        name: The name of the model.
+        numbers: The numbers of its versions, newest first.
+        load: Loads a version from its folder, given the name and number that its manifest must have.
+        refusals: A list to which each refused version is appended.
+
+    Returns:
+        The model, or None if no version is sound.
     """
     for number in numbers:
         try:
@@ -141,7 +144,7 @@ def load_newest(
     return None
 
 
-def _tell(model: Model | None, refused: Sequence[Refusal]) -> None:
+def _log(model: Model | None, refused: Sequence[Refusal]) -> None:
     for refusal in refused:
         facts = {"model": refusal.name, "version": refusal.version, "reason": refusal.reason}
         logger.error("version refused", extra={"context": facts})
@@ -157,19 +160,19 @@ def _replay(manifest: Manifest, codec: Codec, session: Session) -> bool:
     """Replay the golden rows.
 
     Returns:
-        Whether they are answered together as they are alone, within the tolerance.
+        True if their answers in one batch agree with the estimator's too, within the tolerance.
 
     Raises:
-        RefusedError: If one of them, alone, is answered otherwise than the estimator did.
+        RefusedError: If the answer to a row by itself differs from the estimator's.
     """
     try:
         found = replay(manifest, codec, session)
     except CorollaError as error:
         raise RefusedError(f"its golden rows cannot be replayed: {error}") from error
-    if found.alone.first_off is not None:
+    if found.alone.first_mismatch is not None:
         facts = {"flips": found.alone.flips, "max_difference": found.alone.max_difference}
         logger.error("golden rows", extra={"context": facts})
         raise RefusedError(
-            f"golden row {found.alone.first_off} is not answered on this host as the estimator answered it"
+            f"golden row {found.alone.first_mismatch} is not answered on this host as the estimator answered it"
         )
-    return found.together.first_off is None
+    return found.together.first_mismatch is None

@@ -1,4 +1,4 @@
-"""Replays a version's golden rows on this host and holds the answers against the estimator's own."""
+"""Replays the golden rows of a version on this host, and compares the answers with the estimator's."""
 
 from collections.abc import Sequence
 
@@ -12,27 +12,27 @@ from server.models.session import Session
 
 @attrs.frozen
 class Comparison:
-    """How the answers to the golden rows compare with the estimator's.
+    """The differences between the answers to the golden rows and the estimator's answers.
 
     Attributes:
-        flips: On how many rows the label differs.
+        flips: Number of rows whose label differs.
         max_difference: The largest difference of a number; see `GoldenRow.difference`.
-        first_off: The index of the first row that differs by more than the tolerance; None where none does.
+        first_mismatch: The index of the first row that differs by more than the tolerance, or None.
     """
 
     flips: int
     max_difference: float
-    first_off: int | None
+    first_mismatch: int | None
 
 
 @attrs.frozen
 class Replay:
-    """What a replay found.
+    """The result of a replay.
 
     Attributes:
-        rows: How many golden rows there are.
-        alone: Each row in a batch of its own.
-        together: All rows in one batch.
+        rows: Number of golden rows.
+        alone: The comparison with each row in a batch of its own.
+        together: The comparison with all rows in one batch.
     """
 
     rows: int
@@ -41,7 +41,7 @@ class Replay:
 
 
 def replay(manifest: Manifest, codec: Codec, session: Session) -> Replay:
-    """Answer the golden rows from their bytes, as requests would be; this also warms the session.
+    """Answer the golden rows as requests, from bytes on. This also warms up the session.
 
     Raises:
         CorollaError: If a row cannot be answered at all.
@@ -59,9 +59,9 @@ def replay(manifest: Manifest, codec: Codec, session: Session) -> Replay:
 def _compare(golden: Sequence[GoldenRow], answers: Sequence[Answer], tolerance: float) -> Comparison:
     differences = [known.difference(answer) for known, answer in zip(golden, answers, strict=True)]
     flipped = [known.is_flipped(answer) for known, answer in zip(golden, answers, strict=True)]
-    off = (
+    mismatches = (
         index
         for index, (difference, is_flipped) in enumerate(zip(differences, flipped, strict=True))
         if is_flipped or not difference <= tolerance
     )
-    return Comparison(sum(flipped), max(differences), next(off, None))
+    return Comparison(sum(flipped), max(differences), next(mismatches, None))

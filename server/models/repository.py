@@ -1,4 +1,4 @@
-"""Versions on disk: models/<name>/<version>/ -> Package (verified bytes); knows neither sessions nor HTTP."""
+"""The model repository on disk: lists versions, and reads ``models/<name>/<version>/`` with its hashes verified."""
 
 import hashlib
 from pathlib import Path
@@ -19,11 +19,11 @@ REPORT_FILE = "report.html"
 
 @attrs.frozen
 class Package:
-    """One version as read from disk, its hashes verified.
+    """One version as read from disk, with verified hashes.
 
     Attributes:
-        manifest: Its facts.
-        model: The ONNX bytes, the very ones that were hashed.
+        manifest: The facts of the version.
+        model: The ONNX bytes that were hashed.
     """
 
     manifest: Manifest
@@ -31,7 +31,7 @@ class Package:
 
 
 def list_versions(models_dir: Path) -> dict[str, list[int]]:
-    """Lists the version folders of each model, newest first; what is no model's or version's name is passed over."""
+    """List the version numbers of each model, newest first. Folders with other names are ignored."""
     if not models_dir.is_dir():
         return {}
     found = {
@@ -43,7 +43,7 @@ def list_versions(models_dir: Path) -> dict[str, list[int]]:
 
 
 def count_model_bytes(models_dir: Path) -> int:
-    """Gives how large the newest compiled model of each name is, all together, as far as they can be seen."""
+    """Return the total size of the newest compiled model of each name; 0 if one of them cannot be read."""
     try:
         newest = [models_dir / name / str(numbers[0]) for name, numbers in list_versions(models_dir).items()]
         return sum((folder / MODEL_FILE).stat().st_size for folder in newest)
@@ -52,27 +52,27 @@ def count_model_bytes(models_dir: Path) -> int:
 
 
 def list_numbers(model_dir: Path) -> list[int]:
-    """Lists the version numbers in one model's folder, newest first."""
+    """List the version numbers in the folder of one model, newest first."""
     names = [entry.name for entry in model_dir.iterdir() if entry.is_dir()]
     return sorted((int(name) for name in names if is_version_name(name)), reverse=True)
 
 
 def is_version_name(name: str) -> bool:
-    """Says whether a folder's name is a version: ASCII digits with no leading zero, so each number has one folder."""
+    """Return True if a folder's name is a version: ASCII digits without a leading zero, so one folder a number."""
     return name.isascii() and name.isdigit() and not name.startswith("0")
 
 
 def read_package(folder: Path, name: str, number: int, trusted: TrustedKeys | None = None) -> Package:
-    """Reads one version, verifies it against its own hashes and, where keys are trusted, its manifest's signature.
+    """Read one version, and verify its hashes and, if keys are trusted, the signature of its manifest.
 
     Args:
-        folder: Where its files are.
-        name: The model's name that it must have.
-        number: The version's number that it must have.
-        trusted: Whose signature it must bear; None takes it without one.
+        folder: The folder with its files.
+        name: The model name that its manifest must have.
+        number: The version number that its manifest must have.
+        trusted: Keys of which one must have signed the manifest; None requires no signature.
 
     Raises:
-        RefusedError: If a file is missing, cannot be read or is not the one that was published, or it is not signed.
+        RefusedError: If a file is missing, cannot be read or is not the published one, or a signature is missing.
     """
     manifest_bytes = _read(folder, MANIFEST_FILE)
     if trusted is not None and not trusted.have_signed(manifest_bytes, _read(folder, SIGNED_FILE)):
@@ -90,10 +90,10 @@ def read_package(folder: Path, name: str, number: int, trusted: TrustedKeys | No
 
 
 def read_report(folder: Path, manifest: Manifest) -> bytes:
-    """Reads the page of a version, as it was published.
+    """Read the HTML report of a version.
 
     Raises:
-        RefusedError: If it has none, or it is not the one that was published.
+        RefusedError: If it has no report, or the file is not the published one.
     """
     if REPORT_FILE not in manifest.files:
         raise RefusedError(f"{MANIFEST_FILE} lists no {REPORT_FILE}")

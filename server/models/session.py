@@ -1,4 +1,4 @@
-"""The onnxruntime wrapper: rows -> answers; knows nothing of files, JSON or HTTP."""
+"""Runs a compiled model with onnxruntime: a batch of rows in, an answer for each row out."""
 
 import math
 import os
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# Since 1.29 onnxruntime's wheels for Linux report on every session to their maker, by a thread and a database of their
-# own, unless they are told not to before they are loaded.
+# Disables telemetry. Since 1.29 onnxruntime's wheels for Linux report every session to their maker, with a thread and
+# a database of their own, unless this is set before the import.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime
@@ -27,25 +27,25 @@ DATATYPES = {
 }
 _DTYPES = {"FP32": np.float32, "FP64": np.float64, "BYTES": object}
 _FATAL_ONLY = 4
-"""onnxruntime raises what it would log as an error, and its log is none of ours."""
+"""The log level of onnxruntime. It raises its errors too, and its own log would bypass the server's."""
 
 
 class Session:
     """One compiled model, ready to run.
 
-    No spinning: on a small host a waiting thread takes the core that would read the next request.
+    Spinning is off: on a small host a spinning thread takes the core that would read the next request.
     """
 
     def __init__(self, model: bytes, signature: Signature, threads: int = 1) -> None:
-        """Loads the model and holds it against its signature.
+        """Load the model, and check its inputs and outputs against the signature.
 
         Args:
             model: ONNX bytes.
-            signature: What the model must take and give.
-            threads: How many threads a run may use, the caller's among them.
+            signature: The inputs and outputs that the model must have.
+            threads: Number of threads that a run may use, the caller's included.
 
         Raises:
-            RefusedError: If onnxruntime cannot load it, or it takes or gives something else.
+            RefusedError: If onnxruntime cannot load the model, or its inputs or outputs differ from the signature.
         """
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -58,28 +58,28 @@ class Session:
             self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise RefusedError(f"onnxruntime cannot load the model: {error}") from error
-        _hold_against("inputs", self._session.get_inputs(), signature.inputs)
-        _hold_against("outputs", self._session.get_outputs(), signature.outputs)
+        _check("inputs", self._session.get_inputs(), signature.inputs)
+        _check("outputs", self._session.get_outputs(), signature.outputs)
         self._is_regressor = signature.is_regressor
         self._has_boolean_labels = any(isinstance(label, bool) for label in signature.labels)
-        self._gather = _choose_gather(signature)
+        self._to_inputs = _choose_to_inputs(signature)
         self._outputs = [output.name for output in signature.outputs]
 
     def run(self, rows: Sequence[Row]) -> list[Answer]:
-        """Answers a batch.
+        """Answer a batch.
 
         Args:
-            rows: n rows; numbers in the units of the training table.
+            rows: n rows, with numbers in the units of the training table.
 
         Returns:
             n answers, in the order of the rows.
 
         Raises:
             UnanswerableError: If an answer is not finite.
-            SessionError: If onnxruntime fails, or gives another number of answers than rows.
+            SessionError: If onnxruntime fails, or the number of answers is not n.
         """
         try:
-            outputs = self._session.run(self._outputs, self._gather(rows))
+            outputs = self._session.run(self._outputs, self._to_inputs(rows))
         except Exception as error:
             raise SessionError(f"the model failed on a batch of {len(rows)} rows: {error}") from error
         if not len(outputs[0]) == len(outputs[-1]) == len(rows):
@@ -90,21 +90,21 @@ class Session:
             raise UnanswerableError("the model has no finite answer for these values: they are too extreme for it")
         if self._is_regressor:
             return [Answer(number, ()) for (number,) in by_row]
-        # ONNX models of scikit-learn's give a boolean class as a whole number.
+        # The ONNX models of scikit-learn's classifiers return a boolean class as an integer.
         labels = (outputs[0].astype(bool) if self._has_boolean_labels else outputs[0]).tolist()
-        # As Answer._make does, without a Python frame for each row.
+        # The same as Answer._make, without a Python frame for each row.
         return list(map(tuple.__new__, repeat(Answer), zip(labels, by_row, strict=True)))
 
     def _are_finite(self, numbers: Iterable[float]) -> bool:
-        """Says whether each number is finite; numpy takes longer to begin than this takes."""
+        """Return True if all numbers are finite; for a small batch the overhead of numpy is larger than this."""
         if self._is_regressor:
             return all(map(math.isfinite, numbers))
-        # A sum of probabilities is finite where each of them is; that of a regressor's numbers may still overflow.
+        # The sum of finite probabilities is finite; the sum of a regressor's finite numbers may overflow.
         return math.isfinite(sum(numbers))
 
 
-def _choose_gather(signature: Signature) -> Callable[[Sequence[Row]], dict[str, npt.NDArray[Any]]]:
-    """Gives what puts rows into one buffer an input; for numbers alone this is the quickest way there is."""
+def _choose_to_inputs(signature: Signature) -> Callable[[Sequence[Row]], dict[str, npt.NDArray[Any]]]:
+    """Return the function from rows to an array for each input; models of numbers alone have a faster one."""
     names = [tensor.name for tensor in signature.inputs]
     dtypes = [_DTYPES[tensor.datatype] for tensor in signature.inputs]
     width = len(signature.features)
@@ -112,24 +112,24 @@ def _choose_gather(signature: Signature) -> Callable[[Sequence[Row]], dict[str, 
         name, dtype = names[0], dtypes[0]
         return lambda rows: {name: np.fromiter(chain.from_iterable(rows), dtype).reshape(len(rows), width)}
     is_category = [feature.type == "category" for feature in signature.features]
-    places = {
-        NUMBERS: [place for place in range(width) if not is_category[place]],
-        CATEGORIES: [place for place in range(width) if is_category[place]],
+    columns = {
+        NUMBERS: [index for index in range(width) if not is_category[index]],
+        CATEGORIES: [index for index in range(width) if is_category[index]],
     }
 
-    def gather(rows: Sequence[Row], wanted: Sequence[int], dtype: type) -> npt.NDArray[Any]:
-        return np.array([[row[place] for place in wanted] for row in rows], dtype).reshape(len(rows), len(wanted))
+    def to_array(rows: Sequence[Row], indices: Sequence[int], dtype: type) -> npt.NDArray[Any]:
+        return np.array([[row[index] for index in indices] for row in rows], dtype).reshape(len(rows), len(indices))
 
-    inputs = [(name, places[name], dtype) for name, dtype in zip(names, dtypes, strict=True)]
-    return lambda rows: {name: gather(rows, wanted, dtype) for name, wanted, dtype in inputs}
+    inputs = [(name, columns[name], dtype) for name, dtype in zip(names, dtypes, strict=True)]
+    return lambda rows: {name: to_array(rows, indices, dtype) for name, indices, dtype in inputs}
 
 
 def read_runtime() -> tuple[str, tuple[str, ...]]:
-    """Gives onnxruntime's version, and what it could run models on here."""
+    """Return the version of onnxruntime, and the execution providers that it has on this host."""
     return onnxruntime.__version__, tuple(onnxruntime.get_available_providers())
 
 
-def _hold_against(what: str, nodes: Sequence[onnxruntime.NodeArg], tensors: Sequence[Tensor]) -> None:
+def _check(what: str, nodes: Sequence[onnxruntime.NodeArg], tensors: Sequence[Tensor]) -> None:
     found = tuple((node.name, DATATYPES.get(node.type, node.type), _shape(node.shape)) for node in nodes)
     expected = tuple((tensor.name, tensor.datatype, tensor.shape) for tensor in tensors)
     if found != expected:

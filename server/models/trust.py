@@ -1,7 +1,7 @@
-"""Files of public keys -> TrustedKeys -> were these bytes signed by one of them? Ed25519; knows nothing of versions.
+"""Reads trusted Ed25519 public keys, and verifies signatures with them.
 
-The library that verifies takes 3 MB of memory, so it is imported at the first question, which a server that trusts
-everything never asks.
+The library that verifies takes 3 MB of memory. It is imported at the first verification, so that a server which
+requires no signatures never loads it.
 """
 
 import base64
@@ -12,18 +12,18 @@ from pathlib import Path
 import attrs
 
 SIGNED_BYTES = 64
-"""How long an Ed25519 signature is (RFC 8032, 5.1.6)."""
+"""The length of an Ed25519 signature (RFC 8032, 5.1.6)."""
 
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----\s([A-Za-z0-9+/=\s]+)-----END PUBLIC KEY-----")
 _BEGIN = re.compile("-----BEGIN ")
 _PREFIX = bytes.fromhex("302a300506032b6570032100")
-"""What stands before the 32 bytes of every Ed25519 public key in its file: DER, RFC 8410, 4."""
+"""The DER prefix before the 32 bytes of every Ed25519 public key (RFC 8410, 4)."""
 _KEY_BYTES = 32
 
 
 @attrs.frozen
 class TrustedKeys:
-    """Whose signatures count.
+    """The public keys whose signatures are trusted.
 
     Attributes:
         keys: The raw public keys, 32 bytes each.
@@ -32,8 +32,8 @@ class TrustedKeys:
     keys: tuple[bytes, ...]
 
     def have_signed(self, content: bytes, signed: bytes) -> bool:
-        """Says whether ``signed`` is the signature of one of the keys over ``content``."""
-        from nacl.exceptions import BadSignatureError  # noqa: PLC0415  as the module's docstring says
+        """Return True if ``signed`` is the signature of one of the keys over ``content``."""
+        from nacl.exceptions import BadSignatureError  # noqa: PLC0415  see the module's docstring
         from nacl.signing import VerifyKey  # noqa: PLC0415
 
         if len(signed) != SIGNED_BYTES:
@@ -51,15 +51,15 @@ class TrustedKeys:
 
 
 def read_trusted_keys(text: str) -> TrustedKeys:
-    """Reads the public keys of a PEM file, or of every file in a folder whose name begins with no dot.
+    """Read the public keys of a PEM file, or of every file in a folder; names that begin with a dot are ignored.
 
     Args:
         text: The path.
 
     Raises:
-        ValueError: If there is no key, or anything that is none; the text says what was expected.
+        ValueError: If there is no key, or anything else than keys; the text says what was expected.
     """
-    if not text:  # which as a path would be the folder that the process is in
+    if not text:  # an empty path would be the current folder
         raise ValueError("a file or folder of Ed25519 public keys in PEM")
     path = Path(text)
     try:
@@ -73,14 +73,14 @@ def read_trusted_keys(text: str) -> TrustedKeys:
 
 
 def parse_public_keys(text: str, where: str) -> list[bytes]:
-    """Gives the raw keys of a PEM file's text.
+    """Return the raw keys in the text of a PEM file.
 
     Args:
-        text: The file's text.
-        where: The file's name, for the error.
+        text: The text of the file.
+        where: The name of the file, for the error.
 
     Raises:
-        ValueError: If something in it is no Ed25519 public key, or nothing is one.
+        ValueError: If a key is not an Ed25519 public key, or there is none.
     """
     blocks = _PEM.findall(text)
     if not blocks or len(blocks) != len(_BEGIN.findall(text)):

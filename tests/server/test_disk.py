@@ -1,4 +1,4 @@
-"""What is written is on the disk, whole, before anyone is told of it."""
+"""Files and folders are synced to the disk, with all of their content."""
 
 from pathlib import Path
 
@@ -16,14 +16,14 @@ def test_a_file_is_synced_with_all_of_its_content(tmp_path: Path, monkeypatch: p
     assert (tmp_path / "facts").read_bytes() == b"a few bytes, fewer than a buffer holds"
 
 
-def test_a_file_that_is_there_is_not_written_over(tmp_path: Path) -> None:
+def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
     write_file(tmp_path / "facts", b"first")
     with pytest.raises(FileExistsError):
         write_file(tmp_path / "facts", b"second")
     assert (tmp_path / "facts").read_bytes() == b"first"
 
 
-def test_a_folder_is_synced_and_let_go_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_is_synced_and_its_descriptor_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "folder").mkdir()
     notes = DiskNotes(monkeypatch, tmp_path)
     open_before = len(list(Path("/proc/self/fd").iterdir()))

@@ -1,4 +1,4 @@
-"""What is done to single answers of a session on their way out, and to which of them."""
+"""Alterations of a session's answers: how to change an answer, and which answers to change."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ Alter = Callable[[list[Answer]], list[Answer]]
 
 
 def only_first(change: Change, *, batch_rows: int) -> Alter:
-    """Changes the first answer of the first batch of a size."""
+    """Change the first answer of the first batch of `batch_rows` rows."""
     done: list[bool] = []
 
     def alter(answers: list[Answer]) -> list[Answer]:
@@ -35,7 +35,7 @@ def shift(by: float, place: int) -> Change:
 
 
 def by_batch(change: Change) -> Alter:
-    """Changes the first answer of each batch of several."""
+    """Change the first answer of each batch of more than one row."""
 
     def alter(answers: list[Answer]) -> list[Answer]:
         return [change(answers[0]), *answers[1:]] if len(answers) > 1 else answers
@@ -44,7 +44,7 @@ def by_batch(change: Change) -> Alter:
 
 
 def after(answers_before: int, alter: Alter) -> Alter:
-    """Leaves answers alone until so many have been given."""
+    """Apply an alteration only after a number of answers has passed."""
     given = [0]
 
     def late(answers: list[Answer]) -> list[Answer]:

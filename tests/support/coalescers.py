@@ -1,4 +1,4 @@
-"""Coalescers of numbers, what answers them, and a loop whose clock a test turns."""
+"""Coalescers of integers, functions that answer their batches, and a loop whose clock a test advances."""
 
 import asyncio
 import threading
@@ -14,7 +14,7 @@ FAULTY = -1
 
 
 class Recorder:
-    """Answers each row with its double, fails on a faulty one, and remembers the batches that it was given."""
+    """Answers each row with its double, fails on a faulty row, and records its batches."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -27,7 +27,7 @@ class Recorder:
 
 
 class Gate(Recorder):
-    """A recorder that lets a batch go on only once it is opened; it runs on the worker."""
+    """A recorder that blocks each batch until the test opens it; it runs on the worker thread."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ def coalescer_of(  # noqa: PLR0913  one for each limit that a test may set
 
 
 def run(scenario: Callable[[ClockLoop], Coroutine[Any, Any, None]]) -> None:
-    """Runs a scenario on a loop whose clock it may turn; 10 real seconds are its bound."""
+    """Run a scenario on a loop whose clock it can advance, for 10 real seconds at most."""
     loop = ClockLoop()
     bound = threading.Timer(10, lambda: loop.call_soon_threadsafe(loop.stop))
     bound.start()
@@ -70,7 +70,7 @@ def run(scenario: Callable[[ClockLoop], Coroutine[Any, Any, None]]) -> None:
 
 
 async def answers_of(coalescer: Coalescer[int, int], rows: Sequence[int]) -> list[int]:
-    """Asks and waits for the answers; a cancelled wait cancels the request."""
+    """Submit rows and wait for the answers; a cancelled wait cancels the request."""
     settled: asyncio.Future[list[int] | CorollaError] = asyncio.get_running_loop().create_future()
     pending = coalescer.submit(rows, settled.set_result)
     try:
@@ -83,13 +83,13 @@ async def answers_of(coalescer: Coalescer[int, int], rows: Sequence[int]) -> lis
 
 
 async def next_timers() -> None:
-    """Lets the loop find the timers that are due, and then run them."""
+    """Let the loop find the due timers, and then run them."""
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 
 
 class Inbox:
-    """Keeps what a pending was settled with; twice is an error."""
+    """A `settle` callback that keeps the outcome, and fails if it is called twice."""
 
     def __init__(self) -> None:
         self.outcomes: list[list[int] | CorollaError] = []

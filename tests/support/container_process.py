@@ -1,4 +1,4 @@
-"""A server in a container, sealed as `just run` seals it, for as long as a `with` block."""
+"""Runs a server in a container, sealed as `just run` seals it, for the length of a `with` block."""
 
 import secrets
 import subprocess
@@ -16,19 +16,19 @@ LIST_PACKAGES = "import importlib.metadata as m; print(*(f'{d.name}=={d.version}
 
 
 def sealed_flags() -> list[str]:
-    """Gives the flags that the justfile seals a container with."""
+    """Return the flags with which the justfile seals a container."""
     return subprocess.run(
         [JUST, "--evaluate", "sealed"], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout.split()
 
 
 def podman(*arguments: str) -> str:
-    """Runs podman, and gives what it prints."""
+    """Run podman, and return its standard output."""
     return subprocess.run(["podman", *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def run_as_root(image: str, *command: str) -> str:
-    """Run a command in a container of an image, as root, who may look everywhere; return what it prints."""
+    """Run a command in a container of an image as root, who may read every file; return its standard output."""
     return podman("run", "--rm", "--pull=never", "--user=0", "--entrypoint", command[0], image, *command[1:])
 
 
@@ -42,13 +42,13 @@ def packages_of(image: str) -> dict[str, str]:
 def serving_in_container(
     image: str, models_dir: Path | None, *flags: str, limits: Sequence[str] = ()
 ) -> Iterator[ServerProcess]:
-    """Starts a container, waits until it listens, and removes it at the end.
+    """Start a container, wait until it listens, and remove it at the end.
 
     Args:
-        image: What to run.
-        models_dir: What to mount as its models, read-only; None leaves it to those inside.
-        flags: The server's own.
-        limits: podman's, beside those that seal it; of two the later counts.
+        image: The image to run.
+        models_dir: The model repository to mount, read-only; None keeps the one in the image.
+        flags: Flags of the server.
+        limits: Flags of podman, after those that seal the container; the last of two equal flags counts.
     """
     port, name = free_port(), f"corolla-test-{secrets.token_hex(4)}"
     mount = [] if models_dir is None else ["--volume", f"{models_dir}:/models:ro"]

@@ -1,6 +1,6 @@
-"""Runs that are compiled in the test's own process: a child takes seconds to begin, and has tests of its own.
+"""Conversions that compile in the test's own process. A child takes seconds to start, and has tests of its own.
 
-What came of them is read from the log of gates and from the models directory.
+Their results are read from the log of gates and from the models directory.
 """
 
 import functools
@@ -38,14 +38,14 @@ class CompilerHere:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Has nothing to end."""
+        """Do nothing: there is no child to end."""
 
     def compile(self, features: tuple[Feature, ...], precision: Precision) -> Compiled:
         return export(self._left.estimator, features, precision)
 
 
 class CompilerOfAnother(CompilerHere):
-    """Compiles a logistic regression that is surer of itself than the run's."""
+    """Compiles a logistic regression whose probabilities are more extreme than the run's."""
 
     def compile(self, features: tuple[Feature, ...], precision: Precision) -> Compiled:
         self._left.estimator[-1].coef_ *= 1.5
@@ -53,7 +53,7 @@ class CompilerOfAnother(CompilerHere):
 
 
 def compile_here(monkeypatch: pytest.MonkeyPatch, compiler: type[CompilerHere] = CompilerHere) -> None:
-    """Lets conversions of a test compile without a child, draw fewer rows and write no page."""
+    """Let the conversions of a test compile without a child, draw fewer rows and write no report."""
     monkeypatch.setattr("convert.publishing.candidate.ChildCompiler", compiler)
     make_few = functools.partial(make_probes, generated_rows=FEW_ROWS)
     monkeypatch.setattr("convert.publishing.candidate.make_probes", make_few)
@@ -61,13 +61,13 @@ def compile_here(monkeypatch: pytest.MonkeyPatch, compiler: type[CompilerHere] =
 
 
 def convert(place: Workshop | Bench, *options: str) -> int:
-    """Runs the command on the first run of a place, unless the options name others."""
+    """Run the command on the first run of a workshop or bench, unless the options name other runs."""
     run_ids = [] if options and options[0].isdigit() else ["1"]
     return main(["--data-dir", str(place.data_dir), "--models-dir", str(place.models_dir), *run_ids, *options])
 
 
 def gates_of(place: Workshop | Bench) -> list[tuple[str, bool]]:
-    """Gives what the log says of gates: the name, and whether it was open."""
+    """Return the gates in the log: the name of each, and True if it passed."""
     with closing(sqlite3.connect(place.data_dir / "database.sqlite")) as database:
         if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'gates'").fetchone():
             return []

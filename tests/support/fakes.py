@@ -1,4 +1,4 @@
-"""Stand-ins for faults and answers that the real thing cannot be made to show."""
+"""Fakes, for faults and answers that the real thing cannot be made to show."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ Numbers = npt.NDArray[np.float64]
 
 
 class FixedClassifier:
-    """A fitted estimator whose answers are given."""
+    """A fitted estimator with fixed answers."""
 
     def __init__(
         self, classes: Sequence[str], answers: Sequence[str], probabilities: Sequence[Sequence[float]]
@@ -35,7 +35,7 @@ class FixedClassifier:
 
 
 class AlteredEstimator:
-    """A sound estimator whose answers are altered, by the rows they are for, on their way out; or that fails first."""
+    """A real estimator whose probabilities or numbers are altered, depending on the rows; or that fails first."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class AlteredEstimator:
 
 
 class AlteredSession(Session):
-    """A sound session whose answers are altered, batch by batch, on their way out; it notes each batch it is given."""
+    """A real session whose answers are altered, batch by batch; it records each batch."""
 
     def __init__(self, sound: Session, alter: Callable[[list[Answer]], list[Answer]] = list) -> None:
         self._sound = sound
@@ -72,7 +72,7 @@ class AlteredSession(Session):
 
 
 class ClockLoop(asyncio.SelectorEventLoop):
-    """An event loop whose clock a test turns by hand, so that deadlines pass without waiting for them."""
+    """An event loop whose clock a test can advance, so that deadlines pass without waiting."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class ClockLoop(asyncio.SelectorEventLoop):
 
 
 class DiskNotes:
-    """Does every fsync and rename, and notes them in their order: what a loss of power would leave cannot be tried."""
+    """Does and records every fsync and rename, in order. A test cannot cut the power to see what is on the disk."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
         self.steps: list[str] = []
@@ -113,7 +113,7 @@ class DiskNotes:
 class StandInPodman:
     """A command `podman` for machines without one: an image is a file, and the store a folder.
 
-    The tests of the image ask the real one.
+    The tests of the image run the real command.
     """
 
     SCRIPT = """#!/usr/bin/env bash
@@ -142,5 +142,5 @@ esac
         monkeypatch.setenv("TMPDIR", str(folder))
 
     def asked(self) -> list[str]:
-        """Gives the commands that it was given."""
+        """Return the commands that it was run with."""
         return (self.store / "asked").read_text().splitlines()

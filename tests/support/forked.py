@@ -1,4 +1,4 @@
-"""Children of one forkserver that has imported the rooms already: real processes that begin at once."""
+"""Real child processes that start at once: they are forked from a forkserver that has imported the rooms already."""
 
 import multiprocessing
 import resource
@@ -14,21 +14,21 @@ CONTEXT.set_forkserver_preload(["training.cli", "convert.cli"])
 
 
 def fork(command: Callable[[Sequence[str]], int], *arguments: str) -> ForkServerProcess:
-    """Starts a command of the project; its exit code is the process's."""
+    """Start a command of the project; its exit code becomes the exit code of the process."""
     return _start(_run, command, arguments)
 
 
 def fork_with_little_disk(
     command: Callable[[Sequence[str]], int], *arguments: str, file_bytes: int, deadly: bool = False
 ) -> ForkServerProcess:
-    """Starts a command that can write no file beyond a size: the write fails or, where deadly, the kernel kills it."""
+    """Start a command with a limit of the file size: a write beyond it fails or, if `deadly`, ends the process."""
     # Python itself ignores SIGXFSZ, so that a write fails with EFBIG instead.
     action = signal.SIG_DFL if deadly else signal.SIG_IGN
     return _start(_run_with_little_disk, command, arguments, file_bytes, action)
 
 
 def end(process: ForkServerProcess) -> int | None:
-    """Waits for the end, and gives the exit code (negative: the signal; None: it has not ended)."""
+    """Wait for the end, and return the exit code (negative: the signal; None: it has not ended)."""
     process.join(END_S)
     return process.exitcode
 

@@ -1,4 +1,4 @@
-"""The lock files, read, and the Pythons that they are for."""
+"""Reads the lock files, and the versions of Python that they are for."""
 
 import re
 from pathlib import Path
@@ -41,6 +41,6 @@ def normalize(name: str) -> str:
 
 
 def pythons_of_ci() -> list[str]:
-    """Return the versions of Python that the GitHub workflow runs, from the oldest on."""
+    """Return the versions of Python that the GitHub workflow runs, oldest first."""
     listed = re.search(r"^ +python: \[(.*)\]$", (ROOT / ".github/workflows/ci.yml").read_text(), re.MULTILINE)
     return re.findall(r"\d\.\d+", listed[1]) if listed else []

@@ -1,4 +1,4 @@
-"""A published version whose runs fail in onnxruntime for any batch that has a marked row in it."""
+"""A published version whose runs fail in onnxruntime for any batch with a marked row."""
 
 from pathlib import Path
 
@@ -10,16 +10,16 @@ from server.contract.signature import Signature
 from tests.support.versions import publish_model
 
 MARK = 1000.0
-"""A row whose first feature is larger is marked."""
+"""A row is marked if its first feature is larger."""
 
 
 def publish_marked_model(models_dir: Path, like: Manifest, name: str = "marked") -> None:
-    """Publishes a model with the signature of another one; its label tells which of the last features is largest."""
+    """Publish a model with the signature of another one; its label is the index of the largest of the last features."""
     publish_model(models_dir, like, name, _marked_model(like.signature))
 
 
 def _marked_model(signature: Signature) -> bytes:
-    """Takes the number of the largest feature for the label's, and one far beyond all labels where a row is marked."""
+    """Make a model that gathers the label at the largest feature's index, or far out of bounds for a marked row."""
     floats = TensorProto.FLOAT
     width, labels = len(signature.features), len(signature.labels)
     graph = helper.make_graph(

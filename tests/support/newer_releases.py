@@ -1,4 +1,4 @@
-"""Writes an empty, newer wheel of every locked package into a folder for ``--find-links``: the index of a later day.
+"""Writes an empty, newer wheel of every locked package into a folder for ``--find-links``: a package index of later.
 
 As a script: ``python -m tests.support.newer_releases FOLDER``.
 """
@@ -13,7 +13,7 @@ NEWER = "9999.0"
 
 
 def write_newer_releases(folder: Path) -> None:
-    """Write a wheel of version ``NEWER`` for every package of the largest lock, which has those of the others."""
+    """Write a wheel of version ``NEWER`` for every package of the largest lock, which includes the others."""
     for name in read_lock(WHOLE_LOCK):
         _write_empty_wheel(folder, name)
 

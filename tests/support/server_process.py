@@ -1,4 +1,4 @@
-"""A real server in a process of its own, on a free port, for as long as a `with` block; its log is kept to be read."""
+"""Runs a real server in a process of its own, on a free port, for the length of a `with` block; keeps its log."""
 
 import json
 import os
@@ -23,7 +23,7 @@ STOP_S = 30
 
 @attrs.frozen(eq=False)
 class ServerProcess:
-    """A server that has said where it listens; in a container of that name, if there is one."""
+    """A server that listens at `url`; `container` is the name of its container, if it runs in one."""
 
     process: subprocess.Popen[bytes]
     log_file: Path
@@ -38,13 +38,13 @@ class ServerProcess:
         return read_log(self.log_file)
 
     def metric(self, name: str) -> float:
-        """Gives the sum of a metric over all its labels, as `/metrics` tells it."""
-        with urllib.request.urlopen(f"{self.url}/metrics") as response:  # noqa: S310  quicker than a client of httpx
+        """Return the sum of a metric over all its labels, from `/metrics`."""
+        with urllib.request.urlopen(f"{self.url}/metrics") as response:  # noqa: S310  faster than a client of httpx
             text = response.read().decode()
         return sum(float(value) for value in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE))
 
     def stop(self) -> int:
-        """Sends SIGTERM and gives the exit code."""
+        """Send SIGTERM, and return the exit code."""
         self.process.terminate()
         return self.process.wait(STOP_S)
 
@@ -53,7 +53,7 @@ class ServerProcess:
 def serving(
     models_dir: Path, *flags: str, python: str = sys.executable, environment: Mapping[str, str] | None = None
 ) -> Iterator[ServerProcess]:
-    """Starts a server, waits until it listens, and kills it at the end where the block has not stopped it."""
+    """Start a server, wait until it listens, and kill it at the end if the block has not stopped it."""
     with tempfile.TemporaryDirectory() as folder:
         log_file = Path(folder) / "server.log"
         process = start(
@@ -67,7 +67,7 @@ def serving(
 
 
 def start(log_file: Path, *flags: str, python: str = sys.executable, **environment: str) -> subprocess.Popen[bytes]:
-    """Starts `python -m server`, one process of it where the flags say no other, and waits for nothing."""
+    """Start `python -m server`, with one worker unless the flags have another number, and do not wait."""
     with log_file.open("wb") as log:
         return subprocess.Popen(
             [python, "-m", "server", "--workers", "1", *flags],
@@ -79,12 +79,16 @@ def start(log_file: Path, *flags: str, python: str = sys.executable, **environme
 
 
 def read_log(log_file: Path) -> list[dict[str, Any]]:
-    """Reads the log's whole lines; every one is JSON."""
+    """Read the complete lines of the log; each is JSON."""
     return [json.loads(line) for line in log_file.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
 
 def wait_for(what: str, found: "Any", timeout_s: float = START_S) -> Any:
-    """Polls until ``found()`` is truthy and gives that; fails by name after the bound."""
+    """Poll until ``found()`` is truthy, and return that.
+
+    Raises:
+        TimeoutError: If it is not within `timeout_s`; the text names `what`.
+    """
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
         if result := found():
@@ -94,7 +98,7 @@ def wait_for(what: str, found: "Any", timeout_s: float = START_S) -> Any:
 
 
 def free_port() -> int:
-    """Gives a port that nobody listens on at this moment."""
+    """Return a port that nobody listens on at this moment."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
@@ -111,6 +115,6 @@ def _wait_for_url(process: subprocess.Popen[bytes], log_file: Path) -> str:
 
 
 def workers_of(server: ServerProcess) -> set[int]:
-    """Gives the workers that have begun to serve, by process id."""
-    told = [re.search(r"Started server process \[(\d+)\]", line["message"]) for line in server.log()]
-    return {int(match[1]) for match in told if match}
+    """Return the process ids of the workers that have begun to serve."""
+    matches = [re.search(r"Started server process \[(\d+)\]", line["message"]) for line in server.log()]
+    return {int(match[1]) for match in matches if match}

@@ -1,4 +1,4 @@
-"""Signatures of any features and labels, and rows that fit them, drawn by hypothesis or written by hand."""
+"""Signatures of any features and labels, and rows that fit them: by hand, or drawn by hypothesis."""
 
 import math
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ SAYABLE = {
     "boolean": st.booleans(),
     "category": TEXT | st.sampled_from([":", "\\", "\0", '"', "😀" * MAX_TEXT_CHARS, "a:b\\", "null", "1"]),
 }
-"""What a request may say for a feature of each type."""
+"""The values that a request may have for a feature of each type."""
 
 
 MANY_ROWS = 65_536
-"""As many as any server lets wait."""
+"""The largest limit of a queue that a server has."""
 
 
 def feature(name: str, kind: Type, *, nullable: bool = False) -> Feature:
-    """Makes a feature; a category's words are red and blue."""
+    """Make a feature; the vocabulary of a category is blue and red."""
     if kind == "category":
         return Feature(name, kind, nullable, vocabulary=("blue", "red"))
     return Feature(name, kind, nullable, quantiles=(0, 0.25, 0.5, 0.75, 1))
@@ -34,7 +34,7 @@ def feature(name: str, kind: Type, *, nullable: bool = False) -> Feature:
 def signature_of(
     features: Sequence[Feature], labels: tuple[Label, ...] = ("a", "b"), numbers: Datatype = "FP32"
 ) -> Signature:
-    """Makes a signature; a classifier's labels are given as text, or as whole numbers."""
+    """Make a signature; the label tensor of a classifier is BYTES for text, and INT64 for integers and booleans."""
     categories = sum(one.type == "category" for one in features)
     inputs = (
         Tensor("numbers", numbers, (-1, len(features) - categories)),
@@ -64,14 +64,14 @@ def features_of_any_type(draw: st.DrawFn) -> list[Feature]:
 
 
 def fields_for(features: Sequence[Feature]) -> st.SearchStrategy[dict[str, Any]]:
-    """Draws a row as a client would send it."""
+    """Return a strategy for rows as a client sends them."""
     return st.fixed_dictionaries(
         {one.name: SAYABLE[one.type] | st.none() if one.nullable else SAYABLE[one.type] for one in features}
     )
 
 
 def as_read(fields: dict[str, Any], features: Sequence[Feature]) -> tuple[Any, ...]:
-    """Gives the values that a row of these fields must be read as; NaN as None, to be compared."""
+    """Return the values that a row of these fields must be decoded to, with None for NaN."""
     values = [fields[one.name] for one in features]
     return tuple(
         ("" if one.type == "category" else None) if value is None else float(value) if one.type == "number" else value
@@ -80,5 +80,5 @@ def as_read(fields: dict[str, Any], features: Sequence[Feature]) -> tuple[Any, .
 
 
 def comparable(row: Sequence[Any]) -> tuple[Any, ...]:
-    """Gives a row that was read with None for NaN, which equals nothing."""
+    """Return a decoded row with None for NaN, since NaN does not equal itself."""
     return tuple(None if isinstance(value, float) and math.isnan(value) else value for value in row)

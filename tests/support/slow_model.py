@@ -1,4 +1,4 @@
-"""A published version whose every run takes tens of milliseconds: many products of one large matrix with itself."""
+"""A published version whose runs each take tens of milliseconds, for many multiplications by a large matrix."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ PRODUCTS = 60
 
 
 def publish_slow_model(models_dir: Path, like: Manifest, name: str = "slow") -> None:
-    """Publishes a model with the signature of another one, that answers as a fixed linear model does, slowly."""
+    """Publish a slow linear model with the signature of another model."""
     publish_model(models_dir, like, name, _slow_model(like.signature))
 
 
 def _slow_model(signature: Signature) -> bytes:
-    """Widens a row, multiplies it by an orthogonal matrix again and again, and takes a softmax of what is left."""
+    """Make a model that widens a row, multiplies it by an orthogonal matrix many times, and takes a softmax."""
     floats = TensorProto.FLOAT
     width, labels = len(signature.features), len(signature.labels)
     random = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Small datasets of every kind of column, made in memory, and all that a proof of an estimator of them takes."""
+"""Small datasets with every type of column, made in memory, and parity proofs of estimators fitted to them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,8 +24,8 @@ TARGETS: dict[str, Type] = {"f": "number", "i": "integer", "b": "boolean", "O": 
 
 
 def make_table(features: pd.DataFrame, target: Any, kinds: Mapping[str, Type] | None = None) -> Dataset:
-    """Makes a dataset; a column is of numbers, or of categories where it has text, unless its kind is given."""
-    # Text as objects, which is how a dataset has it.
+    """Make a dataset; `kinds` has the types of columns that are not numbers, or categories if they have text."""
+    # Text has dtype object, as in a real dataset.
     given = pd.DataFrame({str(name): _as_read(values) for name, values in features.items()})
     answers = _as_read(pd.Series(target, index=features.index, name="target"))
     columns = [_describe(values, (kinds or {}).get(str(name))) for name, values in given.items()]
@@ -45,11 +45,11 @@ def _describe(values: pd.Series, kind: Type | None) -> Column:
 
 
 def mixed_table(labels: Any = ("no", "yes"), rows: int = 60) -> Dataset:
-    """Makes a table of numbers, whole numbers, truth values and categories, some of each missing.
+    """Make a table of numbers, integers, booleans and categories, with some values of each missing.
 
     Args:
         labels: The classes of the target; None for a target of numbers.
-        rows: How many rows.
+        rows: Number of rows.
     """
     random = np.random.default_rng(11)
     number, whole = random.normal(size=(2, rows)), random.integers(-3, 30, rows).astype(np.float64)
@@ -77,7 +77,7 @@ def mixed_table(labels: Any = ("no", "yes"), rows: int = 60) -> Dataset:
 
 @attrs.frozen(eq=False)
 class Specimen:
-    """A table, an estimator that was fitted to it, and what it is compiled to."""
+    """A table, an estimator fitted to it, its compiled model, and the probes of its proof."""
 
     dataset: Dataset
     estimator: Estimator
@@ -85,7 +85,7 @@ class Specimen:
     probes: tuple[Probes, ...]
 
     def prove(self, model: bytes | None = None) -> Certificate:
-        """Proves the compiled model, or other bytes in its place."""
+        """Prove the compiled model, or the given ONNX bytes instead of it."""
         compiled = attrs.evolve(self.compiled, model=model or self.compiled.model)
         return prove(self.estimator, compiled, self.probes).certificate
 
@@ -93,7 +93,7 @@ class Specimen:
 def make_specimen(
     dataset: Dataset, estimator: Estimator, precision: Precision = "float32", generated_rows: int = FEW_ROWS
 ) -> Specimen:
-    """Fits an estimator, or a named one, and compiles it; its proof draws a few rows in the training range."""
+    """Fit an estimator, given itself or by name, and compile it; `generated_rows` probes are in the training range."""
     if isinstance(estimator, str):
         estimator = choose_estimator(estimator, dataset.task, dataset.columns[:-1]).estimator
     seed_estimator(estimator, 0)
@@ -103,5 +103,5 @@ def make_specimen(
 
 
 def probes_of(estimator: Estimator, dataset: Dataset, generated_rows: int = FEW_ROWS) -> tuple[Probes, ...]:
-    """Makes the probes of an estimator that was fitted to a dataset."""
+    """Make the probes of an estimator that was fitted to a dataset."""
     return make_probes(estimator, dataset.features, describe_features(dataset), generated_rows=generated_rows)

@@ -1,4 +1,4 @@
-"""A tiny compiled model of any signature, whose answers tell which value came from which feature."""
+"""A tiny compiled model for any signature, whose answers show which value came from which feature."""
 
 import math
 from collections.abc import Sequence
@@ -23,20 +23,20 @@ GOLDEN: Sequence[Fields] = (
     {"n": -9000.0, "i": None, "b": None, "c": None},
 )
 WORDS = {"red": 1.0, "blue": 2.0, "": 3.0}
-"""What a category counts; any other text counts nothing."""
+"""The number that stands for each text of a category; 0 for any other text."""
 MISSING = 5.0
-"""What a number counts that is missing."""
+"""The number that stands for a missing number."""
 _DTYPES = {"FP32": (np.float32, TensorProto.FLOAT), "FP64": (np.float64, TensorProto.DOUBLE)}
 
 
 def weigh(row: Row, signature: Signature) -> float:
-    """Gives what the model answers where it is a regressor: each value times a weight of its place."""
+    """Return the answer of the model as a regressor: the sum of all values, each times the weight of its column."""
     weights = dict(zip(_order(signature), _weights(len(row)), strict=True))
-    return float(sum(_count(value) * weights[place] for place, value in enumerate(row)))
+    return float(sum(_count(value) * weights[index] for index, value in enumerate(row)))
 
 
 def typed_model(signature: Signature) -> bytes:
-    """Makes a regressor that weighs a row, or a classifier of two labels: the second where that is large."""
+    """Make a regressor that weighs a row, or a classifier of two labels that predicts the second for a large weight."""
     dtype, element = _DTYPES[signature.inputs[0].datatype if signature.inputs[0].name == "numbers" else "FP32"]
     counts = {tensor.name: tensor.shape[1] for tensor in signature.inputs}
     weights = np.array(_weights(len(signature.features)), dtype)
@@ -78,13 +78,13 @@ def _count(value: Value) -> float:
 
 
 def _order(signature: Signature) -> Sequence[int]:
-    """Gives the places of a row in the order of the model's columns: numbers first."""
-    places = range(len(signature.features))
-    return sorted(places, key=lambda place: signature.features[place].type == "category")
+    """Return the indices of a row's values in the order of the model's columns: numbers first."""
+    indices = range(len(signature.features))
+    return sorted(indices, key=lambda index: signature.features[index].type == "category")
 
 
 def _weights(count: int) -> list[float]:
-    return [float(8**place) for place in range(count)]
+    return [float(8**index) for index in range(count)]
 
 
 def _count_words(element: int) -> list[NodeProto]:
@@ -117,12 +117,12 @@ def _classify(signature: Signature, constants: "dict[str, np.ndarray]", dtype: t
 
 
 def typed_signature(labels: tuple[Label, ...], numbers: Datatype = "FP32") -> Signature:
-    """Gives a signature with a feature of every type."""
+    """Return a signature with a feature of every type."""
     return signature_of(FEATURES, labels, numbers)
 
 
 def typed_manifest(like: Manifest, labels: tuple[Label, ...], numbers: Datatype = "FP32") -> Manifest:
-    """Gives the facts of such a model, golden rows among them: one with every value, and one without."""
+    """Return the manifest of such a model; one of its golden rows has every value, and one has nulls."""
     signature = typed_signature(labels, numbers)
     golden = answer_golden_rows(GOLDEN, signature, typed_model(signature))
     return attrs.evolve(like, name="typed", model_name="typed_1", files={}, signature=signature, golden=golden)

@@ -1,4 +1,4 @@
-"""An estimator of scikit-learn's that skl2onnx does not know."""
+"""An estimator of scikit-learn that skl2onnx cannot convert."""
 
 from sklearn.semi_supervised import LabelPropagation
 

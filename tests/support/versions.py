@@ -1,4 +1,4 @@
-"""Published versions made by hand, as a publisher that proves nothing would."""
+"""Published versions made by hand, without a parity proof."""
 
 import hashlib
 import shutil
@@ -19,13 +19,13 @@ Fields = dict[str, float | int | bool | str | None]
 
 
 def publish_model(models_dir: Path, like: Manifest, name: str, model: bytes) -> None:
-    """Publishes a compiled model with the signature of another one; its golden answers are what it says itself."""
+    """Publish a compiled model with the signature of another one; its own answers become the golden answers."""
     golden = answer_golden_rows([known.row for known in like.golden[:2]], like.signature, model)
     write_version(models_dir, attrs.evolve(like, name=name, model_name=f"{name}_1", golden=golden), model)
 
 
 def answer_golden_rows(rows: Sequence[Fields], signature: Signature, model: bytes) -> tuple[GoldenRow, ...]:
-    """Gives rows with what a compiled model says of them."""
+    """Return golden rows with the answers of a compiled model."""
     codec = Codec(signature, "")
     answers = Session(model, signature).run([codec.decode_row(msgspec.json.encode(row)) for row in rows])
     pairs = zip(rows, answers, strict=True)
@@ -33,7 +33,7 @@ def answer_golden_rows(rows: Sequence[Fields], signature: Signature, model: byte
 
 
 def write_version(models_dir: Path, facts: Manifest, model: bytes) -> None:
-    """Writes a version 1 with these facts, as a publisher that proves nothing would."""
+    """Write version 1 of a model with these facts, without a parity proof."""
     files = {MODEL_FILE: hashlib.sha256(model).hexdigest()}
     manifest = attrs.evolve(facts, version=1, files=files).to_json()
     folder = models_dir / facts.name / "1"
@@ -44,7 +44,7 @@ def write_version(models_dir: Path, facts: Manifest, model: bytes) -> None:
 
 
 def add_version(workshop: Workshop, number: int) -> Path:
-    """Publishes the version once more under another number, without a signature."""
+    """Publish version 1 again under another number, without the signature of its manifest."""
     folder = workshop.models_dir / "iris" / str(number)
     shutil.copytree(workshop.version_dir, folder)
     (folder / SIGNED_FILE).unlink(missing_ok=True)

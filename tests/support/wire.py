@@ -1,4 +1,4 @@
-"""Requests and connections as bytes."""
+"""HTTP requests as bytes, and connections that send and receive bytes."""
 
 import json
 import socket
@@ -21,7 +21,7 @@ def post(body: bytes = BODY, *headers: bytes, target: bytes = b"/iris/predict", 
 
 
 class Wire:
-    """A connection that is written to and read from as bytes."""
+    """A TCP connection that sends bytes and reads HTTP responses."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=WAIT_S)
@@ -31,7 +31,7 @@ class Wire:
         self.socket.sendall(b"".join(parts))
 
     def response(self, *, has_body: bool = True) -> tuple[int, dict[str, str], bytes]:
-        """Reads one response: status, headers, body."""
+        """Read one response; return its status, headers and body."""
         while b"\r\n\r\n" not in self._unread:
             self._read()
         head, _, self._unread = self._unread.partition(b"\r\n\r\n")
@@ -44,7 +44,7 @@ class Wire:
         return int(status.split()[1]), headers, body
 
     def is_closed(self) -> bool:
-        """Waits for the end of the stream; False where something else comes."""
+        """Wait for the end of the stream; return False if data comes instead."""
         try:
             return self._unread == b"" and self.socket.recv(1) == b""
         except ConnectionResetError:
@@ -80,5 +80,5 @@ FORGED = {
 
 
 def read_all(connection: socket.socket) -> bytes:
-    """Reads until the server closes."""
+    """Read until the server closes the connection."""
     return b"".join(iter(lambda: connection.recv(65_536), b""))

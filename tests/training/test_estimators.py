@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.ensemble import BaggingClassifier, RandomForestClassifier
@@ -11,7 +13,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from training.columns import Column
-from training.dataset import Task
+from training.dataset import Dataset, Task
 from training.errors import TrainingError
 from training.estimators import DEFAULTS, ESTIMATORS, choose_estimator, seed_estimator
 from training.pipelines import Expansion
@@ -71,6 +73,23 @@ def test_log_reg_is_a_logistic_regression_that_runs_are_named_after() -> None:
     choice = choose_estimator("log_reg", "classification", NUMBERS)
     assert (choice.spec, choice.name) == ("log_reg", "log_reg")
     assert choice.estimator.get_params()["model__solver"] == "newton-cholesky"
+
+
+def test_log_reg_chooses_its_penalty_on_the_rows_that_it_learns_from(iris: Dataset) -> None:
+    noise = np.random.default_rng(0).permutation(iris.target)
+    strengths = []
+    for target in (iris.target, noise):
+        fitted = choose_estimator("log_reg", "classification", NUMBERS).estimator.fit(iris.features, target)
+        strengths.append(float(fitted[-1].C_))
+    assert strengths == [10.0, 0.1]
+
+
+@pytest.mark.parametrize("labels", ["ab", "aabb", "aaabbb", "abcdefgh", "aaaaaaaaab", "a" * 500 + "bbccc"])
+def test_log_reg_learns_from_classes_of_few_rows_without_a_warning(labels: str) -> None:
+    features = pd.DataFrame({"n": np.random.default_rng(0).normal(size=len(labels))})
+    fitted = choose_estimator("log_reg", "classification", NUMBERS).estimator.fit(features, list(labels))
+    assert fitted.classes_.tolist() == sorted(set(labels))
+    assert np.isfinite(fitted.predict_proba(features)).all()
 
 
 @pytest.mark.parametrize("task", ESTIMATORS)

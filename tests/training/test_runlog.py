@@ -245,6 +245,7 @@ def begin_many(arguments: Sequence[str]) -> int:
     return 0
 
 
+@pytest.mark.slow
 def test_many_trainers_at_once_never_share_an_id(data_dir: Path) -> None:
     trainers = [fork(begin_many, str(data_dir), f"trainer_{number}") for number in range(4)]
     assert [end(trainer) for trainer in trainers] == [0, 0, 0, 0]

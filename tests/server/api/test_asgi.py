@@ -1,4 +1,4 @@
-"""A request that fails lets go of its rows at once: a circle of an error and its frames would keep them."""
+"""A failed request frees its rows at once: no reference cycle of an error and its frames keeps them alive."""
 
 import asyncio
 import gc
@@ -27,11 +27,11 @@ SCOPE = cast(HTTPScope, {"method": "POST", "query_string": b"", "headers": []})
 
 
 class Rows(list[Row]):
-    """Rows that can be told to be gone; a list itself cannot."""
+    """Rows that a weak reference can point to; a plain list cannot be referenced weakly."""
 
 
 class Probe:
-    """An endpoint whose rows are watched."""
+    """An endpoint that keeps a weak reference to its rows."""
 
     path, route = "/probe", "probe"
 
@@ -57,7 +57,7 @@ def service(iris_workshop: Workshop) -> Service:
 
 
 def status_of(probe: Probe) -> int:
-    """Asks once and gives the status, the collector being off."""
+    """Send one request with the garbage collector off, and return the status."""
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -82,7 +82,7 @@ def status_of(probe: Probe) -> int:
 
 
 def fail(rows: list[Row]) -> list[Answer]:
-    """Fails as a session does: the cause has a traceback of its own."""
+    """Fail as a session does, with a cause that has its own traceback."""
     try:
         return [Answer(float(row[-1] + "x"), ()) for row in rows]  # type: ignore[operator]
     except TypeError as error:
@@ -95,7 +95,7 @@ def answer(rows: list[Row]) -> list[Answer]:
 
 @pytest.mark.parametrize("on_worker", [False, True])
 @pytest.mark.parametrize(("run", "timeout_s", "status"), [(answer, 9.0, 200), (fail, 9.0, 500), (answer, 0.0, 504)])
-def test_rows_are_gone_with_the_reply(
+def test_rows_are_freed_with_the_reply(
     service: Service, run: Callable[[list[Row]], list[Answer]], timeout_s: float, status: int, *, on_worker: bool
 ) -> None:
     limits = Limits(8, 8, timeout_s, on_worker)

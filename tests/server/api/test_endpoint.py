@@ -1,4 +1,4 @@
-"""A request is answered by what took it, whatever the route table says by then."""
+"""A request is answered by the service that accepted it, even after a hot swap of the route table."""
 
 from collections.abc import Sequence
 
@@ -32,7 +32,7 @@ def test_the_table_has_two_paths_for_each_model(service: Service) -> None:
 
 
 @pytest.mark.parametrize("kind", [PredictRow, PredictRows])
-def test_a_deadline_is_absolute_from_the_arrival_and_a_client_can_only_shorten_it(
+def test_a_deadline_counts_from_arrival_and_a_client_can_only_shorten_it(
     service: Service, kind: type[PredictRow] | type[PredictRows]
 ) -> None:
     endpoint, body = kind(service), BODY if kind is PredictRow else b"[]"
@@ -41,7 +41,7 @@ def test_a_deadline_is_absolute_from_the_arrival_and_a_client_can_only_shorten_i
     assert endpoint.accept(b"", [(b"corolla-deadline-ms", b"5000")]).read(body, 100.0).deadline_s == 102.0
 
 
-def test_a_call_reads_rows_and_writes_their_answers(service: Service) -> None:
+def test_a_call_decodes_rows_and_encodes_their_answers(service: Service) -> None:
     call = PredictRow(service).accept(b"", []).read(BODY, 0.0)
     assert call.encode(service_answers(service, call.rows)) == ANSWER
     assert call.intake.is_prepared
@@ -66,7 +66,7 @@ def service_answers(service: Service, rows: Sequence[Row]) -> Sequence[Answer]:
         (b"", [(b"corolla-deadline-ms", b"soon")], InvalidHeaderError),
     ],
 )
-def test_a_head_that_cannot_be_answered_is_refused_before_its_body(
+def test_an_invalid_head_is_refused_before_its_body(
     service: Service, query: bytes, headers: list[tuple[bytes, bytes]], error: type[Exception]
 ) -> None:
     for endpoint in make_endpoints([service]).values():
@@ -74,7 +74,7 @@ def test_a_head_that_cannot_be_answered_is_refused_before_its_body(
             endpoint.accept(query, headers)
 
 
-def test_a_swap_forgets_the_heads_and_leaves_a_request_to_what_took_it(service: Service) -> None:
+def test_a_swap_clears_the_head_cache_and_keeps_the_service_of_a_request(service: Service) -> None:
     other = attrs.evolve(service)
     table = RouteTable(make_endpoints([service]), access_log=False)
     before, heads = table.endpoints[b"/iris/predict"], table.heads

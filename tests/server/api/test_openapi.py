@@ -1,4 +1,4 @@
-"""The document tells of each model what its signature says, and its examples fit its own schemas."""
+"""The OpenAPI document describes the signature of each model, and its examples fit its schemas."""
 
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ WORDS = {"type", "format", "enum", "properties", "required", "additionalProperti
 
 
 def fits(value: Any, schema: Document) -> bool:
-    """Says whether a value fits a schema, in those words of OpenAPI 3.0 that the document uses."""
+    """Return True if a value fits a schema, by the keywords of OpenAPI 3.0 that the document uses."""
     assert schema.keys() <= WORDS
     if value is None:
         return bool(schema.get("nullable"))
@@ -47,7 +47,7 @@ def fits(value: Any, schema: Document) -> bool:
 
 
 def document_of(manifest: Manifest) -> Document:
-    """Makes the document of one model."""
+    """Return the document of a server with one model."""
     session = Session(typed_model(manifest.signature), manifest.signature)
     model = Model(
         manifest, session, Codec(manifest.signature, manifest.model_name), batch_invariant=True, folder=Path()
@@ -56,7 +56,7 @@ def document_of(manifest: Manifest) -> Document:
 
 
 def described(iris: Workshop, labels: tuple[Label, ...], feature: Feature = FEATURES[-1]) -> dict[str, Any]:
-    """Gives the operation that predicts one row; the signature's last feature may be another category."""
+    """Return the path that predicts one row; `feature` replaces the last feature of the signature."""
     manifest = typed_manifest(iris.manifest(), labels)
     signature = attrs.evolve(manifest.signature, features=(*FEATURES[:-1], feature))
     operation: dict[str, Any] = document_of(attrs.evolve(manifest, signature=signature))["paths"]["/typed/predict"]
@@ -68,22 +68,22 @@ LABELS: dict[str, tuple[Label, ...]] = {"boolean": (False, True), "integer": (0,
 
 @pytest.mark.parametrize("kind", [*LABELS, "number"])
 @pytest.mark.parametrize("path", ["/typed/predict", "/typed/predict/rows"])
-def test_examples_fit_the_schemas_that_they_stand_beside(iris_workshop: Workshop, kind: str, path: str) -> None:
+def test_examples_fit_their_schemas(iris_workshop: Workshop, kind: str, path: str) -> None:
     document = document_of(typed_manifest(iris_workshop.manifest(), LABELS.get(kind, ())))
     operation = document["paths"][path]["post"]
-    for shown in (operation["requestBody"], operation["responses"]["200"]):
-        content = shown["content"]["application/json"]
+    for part in (operation["requestBody"], operation["responses"]["200"]):
+        content = part["content"]["application/json"]
         assert fits(content["example"], content["schema"])
     row = operation["requestBody"]["content"]["application/json"]["schema"]
     row = row.get("items", row)
     assert not fits({}, row)
-    sound = {"n": 0.5, "i": 1, "b": True, "c": "violet"}
-    assert fits(sound, row)
+    valid = {"n": 0.5, "i": 1, "b": True, "c": "violet"}
+    assert fits(valid, row)
     for name, wrong in (("n", None), ("n", "1"), ("i", 0.5), ("b", 1), ("c", 1), ("x", 1)):
-        assert not fits({**sound, name: wrong}, row)
+        assert not fits({**valid, name: wrong}, row)
 
 
-def test_the_same_rows_are_shown_as_csv_where_the_route_takes_it(iris_workshop: Workshop) -> None:
+def test_the_csv_example_has_the_same_rows_if_the_route_takes_csv(iris_workshop: Workshop) -> None:
     manifest = typed_manifest(iris_workshop.manifest(), ())
     paths = document_of(manifest)["paths"]
     shown = paths["/typed/predict/rows"]["post"]["requestBody"]["content"]
@@ -97,7 +97,7 @@ def test_the_same_rows_are_shown_as_csv_where_the_route_takes_it(iris_workshop: 
 
 
 @pytest.mark.parametrize("kind", LABELS)
-def test_labels_are_described_as_what_they_are(iris_workshop: Workshop, kind: str) -> None:
+def test_labels_are_described_by_type_and_value(iris_workshop: Workshop, kind: str) -> None:
     operation = described(iris_workshop, LABELS[kind])["post"]
     answer = operation["responses"]["200"]["content"]["application/json"]["schema"]["properties"]
     assert answer["output"] == {"type": kind, "enum": list(LABELS[kind])}
@@ -113,7 +113,7 @@ def test_a_regressor_is_described_without_labels(iris_workshop: Workshop) -> Non
     assert "\nAnswers a number.\n" in operation["description"]
 
 
-def test_what_training_saw_of_each_feature_is_told(iris_workshop: Workshop) -> None:
+def test_the_values_seen_in_training_are_described(iris_workshop: Workshop) -> None:
     operation = described(iris_workshop, ())["post"]
     assert operation["description"].endswith(
         "| n | 0 to 1 |\n| i | 0 to 1, or nothing |\n| b | true, false, or nothing |\n| c | blue, red, or nothing |"
@@ -129,13 +129,13 @@ def test_what_training_saw_of_each_feature_is_told(iris_workshop: Workshop) -> N
 
 
 @pytest.mark.parametrize(("count", "ending"), [(20, "w18, w19"), (21, "w18, w19 and 1 more"), (99, "w19 and 79 more")])
-def test_of_many_words_the_first_twenty_are_told(iris_workshop: Workshop, count: int, ending: str) -> None:
+def test_only_the_first_twenty_words_of_a_category_are_listed(iris_workshop: Workshop, count: int, ending: str) -> None:
     words = Feature("c", "category", nullable=False, vocabulary=tuple(f"w{number:02}" for number in range(count)))
     operation = described(iris_workshop, (), words)["post"]
     assert operation["description"].endswith(f"{ending} |")
 
 
-def test_where_a_model_comes_from_and_how_far_it_was_proven_is_told(iris_workshop: Workshop) -> None:
+def test_provenance_score_and_parity_are_described(iris_workshop: Workshop) -> None:
     manifest = typed_manifest(iris_workshop.manifest(), ())
     run = attrs.evolve(manifest.run, metric="r2", test_score=0.98765, dataset="zoo", target="weight")
     parity = attrs.evolve(manifest.parity, rows=9000, mismatches=2, max_difference=0.5, allowed_mismatches=3)
@@ -152,7 +152,7 @@ def test_where_a_model_comes_from_and_how_far_it_was_proven_is_told(iris_worksho
     )
 
 
-def test_a_report_is_told_of_where_the_version_has_one(iris_workshop: Workshop) -> None:
+def test_a_report_is_linked_if_the_version_has_one(iris_workshop: Workshop) -> None:
     manifest = typed_manifest(iris_workshop.manifest(), ())
     assert "/typed/report" not in document_of(manifest)["paths"]
     document = document_of(attrs.evolve(manifest, files={REPORT_FILE: ""}))

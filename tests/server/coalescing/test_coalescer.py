@@ -13,7 +13,7 @@ from tests.support.coalescers import FAULTY, Gate, Inbox, Recorder, answers_of, 
 from tests.support.fakes import ClockLoop
 
 
-def test_requests_of_one_turn_of_the_loop_make_one_batch() -> None:
+def test_requests_of_one_loop_turn_make_one_batch() -> None:
     async def scenario(_: ClockLoop) -> None:
         recorder, reports = Recorder(), list[BatchReport]()
         coalescer = coalescer_of(recorder, report=reports.append)
@@ -41,9 +41,7 @@ def test_a_lone_request_runs_at_the_next_turn_of_the_loop() -> None:
 
 
 @given(sizes=st.lists(st.integers(0, 40), max_size=20), batch=st.integers(1, 17), on_worker=st.booleans())
-def test_every_request_gets_its_own_answers_whatever_the_sizes(
-    sizes: list[int], batch: int, *, on_worker: bool
-) -> None:
+def test_requests_of_any_sizes_get_their_own_answers(sizes: list[int], batch: int, *, on_worker: bool) -> None:
     async def scenario(_: ClockLoop) -> None:
         recorder = Recorder()
         coalescer = coalescer_of(recorder, batch=batch, on_worker=on_worker)
@@ -58,7 +56,7 @@ def test_every_request_gets_its_own_answers_whatever_the_sizes(
     run(scenario)
 
 
-def test_a_large_request_does_not_hold_up_a_small_one_behind_it() -> None:
+def test_a_large_request_does_not_delay_a_small_one_behind_it() -> None:
     async def scenario(_: ClockLoop) -> None:
         recorder, large, small = Recorder(), Inbox(), Inbox()
         coalescer = coalescer_of(recorder, batch=8)
@@ -89,7 +87,7 @@ def test_a_cancelled_request_is_not_run_and_its_neighbours_are() -> None:
     run(scenario)
 
 
-def test_a_cancelled_wait_takes_its_request_back() -> None:
+def test_a_cancelled_wait_withdraws_its_request() -> None:
     async def scenario(_: ClockLoop) -> None:
         recorder = Recorder()
         coalescer = coalescer_of(recorder)
@@ -119,14 +117,14 @@ def test_a_faulty_row_fails_alone(on_worker: bool) -> None:  # noqa: FBT001  a p
     run(scenario)
 
 
-def test_a_run_that_gives_another_number_of_answers_than_rows_has_failed() -> None:
+def test_a_run_with_a_wrong_number_of_answers_has_failed() -> None:
     def drop_the_first(rows: list[int]) -> list[int]:
         return rows[1:]
 
     assert [str(outcome) for outcome in run_batch(drop_the_first, [1, 2]).of_rows] == ["expected 1 answers, got 0"] * 2
 
 
-def test_a_request_that_an_answer_leads_to_is_answered_too() -> None:
+def test_a_request_submitted_from_a_callback_is_answered() -> None:
     async def scenario(_: ClockLoop) -> None:
         second, third = Inbox(), Inbox()
         coalescer = coalescer_of(Recorder(), batch=1)
@@ -143,7 +141,7 @@ def test_a_request_that_an_answer_leads_to_is_answered_too() -> None:
     run(scenario)
 
 
-def test_a_caller_that_fails_to_take_its_answer_strands_nobody(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_callback_does_not_affect_other_requests(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario(_: ClockLoop) -> None:
         def fail(_: list[int] | CorollaError) -> None:
             raise ValueError
@@ -160,7 +158,7 @@ def test_a_caller_that_fails_to_take_its_answer_strands_nobody(caplog: pytest.Lo
     assert [record.message for record in caplog.records] == ["an outcome could not be handed over"]
 
 
-def test_what_is_cancelled_while_it_runs_is_not_settled() -> None:
+def test_a_request_cancelled_while_it_runs_is_not_settled() -> None:
     async def scenario(_: ClockLoop) -> None:
         gate, gone, kept = Gate(), Inbox(), Inbox()
         coalescer = coalescer_of(gate, on_worker=True)
@@ -175,7 +173,7 @@ def test_what_is_cancelled_while_it_runs_is_not_settled() -> None:
     run(scenario)
 
 
-def test_close_settles_what_was_taken_and_takes_nothing_more() -> None:
+def test_close_settles_accepted_requests_and_refuses_new_ones() -> None:
     async def scenario(_: ClockLoop) -> None:
         inboxes = [Inbox() for _ in range(9)]
         coalescer = coalescer_of(Recorder(), batch=2)

@@ -1,4 +1,4 @@
-"""No bound is ever passed: what cannot be done in time is refused at once, and what is late is not run."""
+"""Admission control: requests beyond the queue or the deadline are refused at once, and expired ones do not run."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from tests.support.coalescers import Gate, Inbox, Recorder, answers_of, coalesce
 from tests.support.fakes import ClockLoop
 
 
-def test_more_rows_than_ever_fit_the_queue_are_refused_for_good() -> None:
+def test_more_rows_than_an_empty_queue_takes_are_too_large() -> None:
     async def scenario(_: ClockLoop) -> None:
         with pytest.raises(BodyTooLargeError, match="expected at most 10 rows at once, got 11"):
             coalescer_of(Recorder(), queue=10).submit([0] * 11, Inbox())
@@ -17,7 +17,7 @@ def test_more_rows_than_ever_fit_the_queue_are_refused_for_good() -> None:
     run(scenario)
 
 
-def test_beyond_the_queues_bound_a_request_is_refused_at_once() -> None:
+def test_a_request_beyond_the_queue_limit_is_refused_at_once() -> None:
     async def scenario(_: ClockLoop) -> None:
         coalescer = coalescer_of(Recorder(), queue=10, row_s=0.5)
         coalescer.submit([0] * 7, Inbox())
@@ -44,7 +44,7 @@ def test_a_deadline_that_cannot_be_met_is_refused_at_once() -> None:
     run(scenario)
 
 
-def test_what_is_expected_of_the_worker_follows_what_it_does() -> None:
+def test_the_estimate_follows_the_workers_slowdown() -> None:
     async def scenario(loop: ClockLoop) -> None:
         gate = Gate()
         coalescer = coalescer_of(gate, on_worker=True, batch=1, timeout_s=60, row_s=1.0)
@@ -68,7 +68,7 @@ def test_what_is_expected_of_the_worker_follows_what_it_does() -> None:
     run(scenario)
 
 
-def test_a_lone_request_is_tried_however_long_it_may_take() -> None:
+def test_a_lone_request_is_admitted_whatever_its_estimate() -> None:
     async def scenario(_: ClockLoop) -> None:
         assert await answers_of(coalescer_of(Recorder(), timeout_s=1, row_s=9), [1]) == [2]
 
@@ -90,7 +90,7 @@ def test_an_expired_request_is_not_run() -> None:
     run(scenario)
 
 
-def test_while_the_worker_is_busy_the_next_batch_gathers_and_deadlines_are_kept() -> None:
+def test_while_the_worker_is_busy_requests_queue_and_deadlines_are_kept() -> None:
     async def scenario(loop: ClockLoop) -> None:
         gate, running, late, patient = Gate(), Inbox(), Inbox(), Inbox()
         coalescer = coalescer_of(gate, on_worker=True, timeout_s=50)

@@ -1,4 +1,4 @@
-"""Whatever is asked, cancelled, late or faulty, in whatever order: the coalescer does as a plain model of it says."""
+"""Stateful test: for any order of requests, cancels, expiries and faults the coalescer agrees with a plain model."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,19 +23,19 @@ MAX_TURNS = 1_000
 
 
 class StillLoop(ClockLoop):
-    """A loop whose clock moves only where it is turned, so that it is known what is late."""
+    """An event loop whose clock moves only when the test turns it, so that expiries are deterministic."""
 
     def time(self) -> float:
         return self._turned_s
 
     def turn(self) -> None:
-        """Runs what is ready and what is due, and nothing that this leads to."""
+        """Run the callbacks that are ready or due, but none that these schedule."""
         self.call_soon(self.stop)
         self.run_forever()
 
 
 class HeldWorker(ThreadPoolExecutor):
-    """A worker without a thread: what it is given is run once it is let go."""
+    """A worker without a thread: a submitted batch runs when the test lets it go."""
 
     def __init__(self, on_begin: Callable[[list[int]], None]) -> None:
         super().__init__(1)
@@ -51,7 +51,7 @@ class HeldWorker(ThreadPoolExecutor):
 
 @attrs.define(eq=False)
 class Asked:
-    """A request that was taken, and all that is known of it; a row below zero is at fault."""
+    """An accepted request and its expected state; a row below zero is faulty."""
 
     rows: list[int]
     deadline_s: float
@@ -70,7 +70,7 @@ class Asked:
 
 
 class CoalescerModel(RuleBasedStateMachine):
-    """Drives a coalescer by a loop and a worker that the rules turn, and holds it against what was asked of it."""
+    """Drives a coalescer with a loop and a worker that the rules control, and compares it with the model."""
 
     def __init__(self, limits: Limits, row_s: float) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class CoalescerModel(RuleBasedStateMachine):
         self.begun: set[int] = set()
         self.running: list[int] = []
         self.started_s = 0.0
-        self.paces = {1.0}
+        self.slowdowns = {1.0}
         self.last_alone = 0
         self.faults: list[str] = []
         self.closing: asyncio.Task[None] | None = None
@@ -104,16 +104,16 @@ class CoalescerModel(RuleBasedStateMachine):
     @precondition(lambda self: self.asked)
     @rule(back=st.integers(0, 20))
     def cancel(self, back: int) -> None:
-        """Takes back one of the last, which may be over already."""
+        """Cancel one of the latest requests, which may be over already."""
         asked, cancel = self.asked[-1 - back % len(self.asked)]
         asked.is_cancelled = asked.outcome is None
         cancel()
 
     @rule(seconds=st.integers(1, 12) | st.none())
     def turn_the_clock(self, seconds: int | None) -> None:
-        """Turns it on, or just until the next deadline."""
-        left_s = [asked.deadline_s - self.loop.time() for asked, _ in self.asked if not asked.is_over]
-        self.loop.turn_clock(max(0.0, min(left_s, default=1.0)) if seconds is None else seconds)
+        """Advance the clock by some seconds, or exactly to the next deadline."""
+        until_s = [asked.deadline_s - self.loop.time() for asked, _ in self.asked if not asked.is_over]
+        self.loop.turn_clock(max(0.0, min(until_s, default=1.0)) if seconds is None else seconds)
 
     @rule()
     def turn_the_loop(self) -> None:
@@ -129,7 +129,7 @@ class CoalescerModel(RuleBasedStateMachine):
     def end_the_batch(self) -> None:
         self.worker.let_go()
         if expected_s := len(self.running) * self.row_s:
-            self.paces.add((self.loop.time() - self.started_s) / expected_s)
+            self.slowdowns.add((self.loop.time() - self.started_s) / expected_s)
         self.turn_the_loop()
         self.running = []
 
@@ -141,7 +141,7 @@ class CoalescerModel(RuleBasedStateMachine):
             self.turn_the_loop()
 
     @invariant()
-    def all_is_as_the_model_says(self) -> None:
+    def agrees_with_the_model(self) -> None:
         assert self.faults == []
         waiting_rows = len(self._waiting_rows())
         assert self.coalescer.statistics() == Statistics(waiting_rows, len(self.running))
@@ -152,7 +152,7 @@ class CoalescerModel(RuleBasedStateMachine):
             assert all(asked.is_over for asked, _ in self.asked), "close() returned before all was settled"
 
     def teardown(self) -> None:
-        """Closes; all that was taken must come to its end."""
+        """Close the coalescer; every accepted request must end."""
         self.closing = self.closing or self.loop.create_task(self.coalescer.close())
         try:
             for _ in range(MAX_TURNS):
@@ -160,7 +160,7 @@ class CoalescerModel(RuleBasedStateMachine):
                     break
                 (self.end_the_batch if self.running else self.turn_the_loop)()
             assert self.closing.done(), "close() did not return"
-            self.all_is_as_the_model_says()
+            self.agrees_with_the_model()
         finally:
             self.closing.cancel()
             self.loop.turn()
@@ -184,7 +184,10 @@ class CoalescerModel(RuleBasedStateMachine):
         assert asked.outcome is None, "settled from within submit"
 
     def _expect(self, size: int, allowed_s: float) -> set[str | None]:
-        """Gives why a request may be refused (None: it is taken); the pace is between the best and the worst seen."""
+        """Return the reasons for which a request may be refused; None if it may be accepted.
+
+        The worker's slowdown is between the smallest and the largest that were seen.
+        """
         waiting_rows = len(self._waiting_rows())
         if self.closing is not None:
             return {"closing"}
@@ -194,10 +197,10 @@ class CoalescerModel(RuleBasedStateMachine):
             return {"queue_full"}
         ahead = waiting_rows + len(self.running)
         cost_s = (ahead + size) * self.row_s if ahead else 0.0
-        return {"deadline" if pace * cost_s > ADMITTED_SHARE * allowed_s else None for pace in self.paces}
+        return {"deadline" if one * cost_s > ADMITTED_SHARE * allowed_s else None for one in self.slowdowns}
 
     def _settle(self, asked: Asked, outcome: list[int] | CorollaError) -> None:
-        """Takes an outcome; what is wrong with it is noted, since what a caller raises goes to the log alone."""
+        """Check an outcome. Faults are collected, since the coalescer only logs what a callback raises."""
         self._claim(not asked.is_over, f"settled twice, or after it was cancelled: {asked}")
         self._claim(asked.is_right(outcome, self.loop.time()), f"a wrong outcome: {outcome} of {asked}")
         asked.outcome = outcome
@@ -206,7 +209,7 @@ class CoalescerModel(RuleBasedStateMachine):
             self.last_alone = asked.rows[0]
 
     def _run(self, rows: list[int]) -> list[int]:
-        """Answers each row with its double, and fails where one is at fault: the parts of such a batch come again."""
+        """Answer each row with its double; fail on a faulty row, after which the halves of the batch are run."""
         if not self.begun.issuperset(map(abs, rows)):
             self._begin_batch(rows)
             self.running = []
@@ -215,7 +218,7 @@ class CoalescerModel(RuleBasedStateMachine):
         return [2 * row for row in rows]
 
     def _begin_batch(self, rows: list[int]) -> None:
-        """Looks at a batch before it is run."""
+        """Check a batch before it runs."""
         now_s, waiting = self.loop.time(), [asked for asked in self._waiting() if asked.rows]
         wanted = {abs(row) for asked in waiting if asked.deadline_s > now_s for row in asked.rows} - self.begun
         taken = {abs(row) for row in rows}
@@ -234,14 +237,14 @@ class CoalescerModel(RuleBasedStateMachine):
     def _waiting_rows(self) -> set[int]:
         return {abs(row) for asked in self._waiting() for row in asked.rows} - self.begun
 
-    def _claim(self, holds: bool, fault: str) -> None:  # noqa: FBT001  it is what is claimed
+    def _claim(self, holds: bool, fault: str) -> None:  # noqa: FBT001  the claim itself
         if not holds:
             self.faults.append(fault)
 
 
 @pytest.mark.parametrize("on_worker", [False, True], ids=["inline", "worker"])
 @pytest.mark.parametrize(("batch", "queue", "row_s"), [(1, 8, 0.25), (3, 40, 0.0), (8, 40, 0.25), (17, 30, 1.0)])
-def test_the_coalescer_does_as_the_model_says(
+def test_the_coalescer_agrees_with_the_model(
     batch: int,
     queue: int,
     row_s: float,
@@ -249,6 +252,6 @@ def test_the_coalescer_does_as_the_model_says(
 ) -> None:
     model = partial(CoalescerModel, Limits(batch, queue, DEADLINE_S, on_worker), row_s)
     run_state_machine_as_test(
-        model,  # type: ignore[arg-type]  # whatever makes a machine will do, a class or not
+        model,  # type: ignore[arg-type]  # any callable that makes a machine will do
         settings=settings(max_examples=150, stateful_step_count=40, deadline=None),
     )

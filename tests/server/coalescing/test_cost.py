@@ -1,4 +1,4 @@
-"""How requests are coalesced follows from what a run costs."""
+"""The limits of coalescing follow from the measured cost of a run."""
 
 import pytest
 
@@ -15,7 +15,7 @@ ENDLESS = Cost(batch_s=1.0, row_s=1.0)
 @pytest.mark.parametrize(
     ("cost", "rows"), [(IRIS, 256), (FOREST, 32), (MLP, 1024), (SLOW, 1), (ENDLESS, 1), (Cost(1e-5, 0.0), 1024)]
 )
-def test_a_batch_is_as_large_as_saves_something_and_no_longer_than_a_request_may_wait(cost: Cost, rows: int) -> None:
+def test_a_batch_grows_while_that_saves_time_and_within_the_longest_wait(cost: Cost, rows: int) -> None:
     assert choose_batch_rows(cost) == rows
     assert rows == 1 or cost.of(rows) <= WORKER_S
 
@@ -33,7 +33,7 @@ def test_a_batch_is_as_large_as_saves_something_and_no_longer_than_a_request_may
         (SLOW, "off", None, Limits(1, 9, 1.5, on_worker=True)),
     ],
 )
-def test_a_long_batch_runs_on_a_worker_unless_it_is_said_otherwise(
+def test_a_long_batch_runs_on_a_worker_unless_the_mode_is_set(
     cost: Cost, mode: Mode, asked: int | None, expected: Limits
 ) -> None:
     assert choose_limits(cost, mode, asked, max_queue_rows=9, timeout_s=1.5) == expected

@@ -1,4 +1,4 @@
-"""A table that is sent to the server is read as the same table is read to be learned from."""
+"""The server reads the cells of a CSV request as training reads the cells of a table."""
 
 import csv
 import io
@@ -23,9 +23,9 @@ CELLS = st.lists(WRITTEN | NUMBERS | WORDS | DECIMALS, min_size=1, max_size=4)
 KINDS = st.sampled_from(["number", "integer", "boolean", "category"])
 
 
-def learned(found: list[str], kind: Type, *, nullable: bool) -> list[Value | None] | None:
-    """Gives the values that training reads, None for one that is missing; or None where it refuses the column."""
-    column = pd.Series(found, name="x", dtype=str)
+def read_by_training(cells: list[str], kind: Type, *, nullable: bool) -> list[Value | None] | None:
+    """Return the values that training reads, None for a missing one; or None if it refuses the column."""
+    column = pd.Series(cells, name="x", dtype=str)
     try:
         described = columns.describe(column, kind)
         values = columns.read_feature(column, described).tolist()
@@ -36,10 +36,10 @@ def learned(found: list[str], kind: Type, *, nullable: bool) -> list[Value | Non
     return [None if value == "" or value != value else value for value in values]  # noqa: PLR0124  NaN
 
 
-def asked(found: list[str], kind: Type, *, nullable: bool) -> list[Value | None] | None:
-    """Gives the values that the server reads of the same cells, likewise."""
+def read_by_server(cells: list[str], kind: Type, *, nullable: bool) -> list[Value | None] | None:
+    """Return the values that the server reads from the same cells, in the same form."""
     table = io.StringIO()
-    csv.writer(table, quoting=csv.QUOTE_ALL).writerows([["x"], *([cell] for cell in found)])
+    csv.writer(table, quoting=csv.QUOTE_ALL).writerows([["x"], *([cell] for cell in cells)])
     try:
         rows = codec_of([feature("x", kind, nullable=nullable)]).decode_csv(table.getvalue().encode(), MANY_ROWS)
     except InvalidRowError:
@@ -47,17 +47,17 @@ def asked(found: list[str], kind: Type, *, nullable: bool) -> list[Value | None]
     return [None if value == "" or (isinstance(value, float) and math.isnan(value)) else value for (value,) in rows]
 
 
-@given(found=CELLS, kind=KINDS, nullable=st.booleans())
-@example(found=["+5", ".5", "5.", "1e3", "007"], kind="number", nullable=False)
-@example(found=["007"], kind="integer", nullable=False)
-@example(found=["-0"], kind="integer", nullable=False)
-@example(found=["NA", "nan", "1"], kind="integer", nullable=True)
-@example(found=[str(2**53)], kind="integer", nullable=False)
-@example(found=[str(2**53 + 1)], kind="integer", nullable=False)
-@example(found=[str(-(2**53) - 1)], kind="number", nullable=False)
-@example(found=["NA"], kind="category", nullable=False)
-@example(found=["TRUE", "false", ""], kind="boolean", nullable=True)
-def test_what_training_takes_for_a_value_is_taken_and_nothing_else(
-    found: list[str], kind: Type, *, nullable: bool
+@given(cells=CELLS, kind=KINDS, nullable=st.booleans())
+@example(cells=["+5", ".5", "5.", "1e3", "007"], kind="number", nullable=False)
+@example(cells=["007"], kind="integer", nullable=False)
+@example(cells=["-0"], kind="integer", nullable=False)
+@example(cells=["NA", "nan", "1"], kind="integer", nullable=True)
+@example(cells=[str(2**53)], kind="integer", nullable=False)
+@example(cells=[str(2**53 + 1)], kind="integer", nullable=False)
+@example(cells=[str(-(2**53) - 1)], kind="number", nullable=False)
+@example(cells=["NA"], kind="category", nullable=False)
+@example(cells=["TRUE", "false", ""], kind="boolean", nullable=True)
+def test_the_server_reads_the_cells_that_training_reads_and_no_others(
+    cells: list[str], kind: Type, *, nullable: bool
 ) -> None:
-    assert asked(found, kind, nullable=nullable) == learned(found, kind, nullable=nullable)
+    assert read_by_server(cells, kind, nullable=nullable) == read_by_training(cells, kind, nullable=nullable)

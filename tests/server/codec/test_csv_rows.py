@@ -1,4 +1,4 @@
-"""CSV is read as the same rows in JSON are, cell by cell, and its faults are named by row and column."""
+"""CSV gives the same rows as JSON, and its faults are named by row and column."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ NAMES = [one.name for one in MIXED]
 
 
 def line_with(column: str, cell: str, before: str = "") -> str:
-    """Gives a table of one row, or of one behind others, that is the usual one but for a cell."""
+    """Return a table whose last row is the usual one except for one cell; `before` has the lines above it."""
     cells = dict(zip(NAMES, ("1.5", "4", "true", "red", "blue"), strict=True)) | {column: cell}
     line = ",".join('"' + text.replace('"', '""') + '"' for text in cells.values())
     return f"{HEADER}\n{before}{line}\n"
@@ -42,9 +42,9 @@ def codec() -> Codec:
 
 
 def write(rows: Sequence[dict[str, Any]], names: Sequence[str], terminator: str) -> bytes:
-    """Writes rows as a program would: nothing for null, True for true, numbers as Python tells them."""
+    """Write rows as a program would: an empty cell for null, True for true, numbers as Python formats them."""
     text = io.StringIO()
-    # Python 3.11 does not quote a cell for the end of a line other than its own.
+    # Python 3.11 does not quote a cell because of a line end that differs from the terminator.
     writer = csv.writer(
         text, lineterminator=terminator, quoting=csv.QUOTE_MINIMAL if terminator == "\r\n" else csv.QUOTE_ALL
     )
@@ -68,10 +68,10 @@ def faults(codec: Codec, body: str) -> dict[str, str]:
 def test_the_same_rows_are_read_by_csv_and_by_json(
     features: list[Feature], data: st.DataObject, terminator: str, *, has_mark: bool
 ) -> None:
-    """But for text that stands for no value in a table: there is no way to say it."""
+    """Except text that means a missing value in a table: CSV cannot express it."""
     rows = data.draw(st.lists(fields_for(features).filter(lambda row: MISSING.isdisjoint(row.values())), max_size=4))
     names = data.draw(st.permutations([one.name for one in features]))
-    has_mark |= names[0].startswith("\ufeff")  # or the name's own would be taken for the file's
+    has_mark |= names[0].startswith("\ufeff")  # else the name's own mark would be taken for the file's
     codec = codec_of(features)
     read = codec.decode_csv(b"\xef\xbb\xbf" * has_mark + write(rows, names, terminator), MANY_ROWS)
     assert [comparable(row) for row in read] == [as_read(row, features) for row in rows]
@@ -91,7 +91,7 @@ def test_the_same_rows_are_read_by_csv_and_by_json(
         'kind,tame,"size, cm",colour,legs\nblue,TRUE,15e-1,red,4\n',
     ],
 )
-def test_a_table_is_read_however_it_is_written(codec: Codec, body: str) -> None:
+def test_every_dialect_of_line_ends_quotes_and_column_order_is_read(codec: Codec, body: str) -> None:
     assert codec.decode_csv(body.encode(), MANY_ROWS) == [ROW]
 
 
@@ -106,7 +106,7 @@ def test_a_header_alone_is_no_rows(codec: Codec) -> None:
 
 
 @pytest.mark.parametrize("cell", sorted(MISSING))
-def test_cells_that_stand_for_no_value_are_null_where_a_feature_may_be_missing(codec: Codec, cell: str) -> None:
+def test_cells_that_mean_a_missing_value_are_null_if_the_feature_is_nullable(codec: Codec, cell: str) -> None:
     rows = codec.decode_csv(f"{HEADER}\n1,{cell},{cell},{cell},blue\n{LINE}".encode(), MANY_ROWS)
     assert [comparable(row) for row in rows] == [(1.0, None, None, "", "blue"), ROW]
     got = f"{cell!r}, which stands for no value" if cell else "an empty cell"
@@ -133,12 +133,12 @@ def test_other_cells_are_values_or_faults(codec: Codec, cell: str) -> None:
     ],
 )
 def test_an_empty_line_is_a_row_where_there_is_one_column(body: bytes, values: list[float | None]) -> None:
-    """Or all answers behind it would be of other rows; the end of the last line begins no other."""
+    """Otherwise all later answers would belong to other rows. The end of the last line begins no row."""
     codec = codec_of([feature("x", "number", nullable=True)])
     assert [comparable(row) for row in codec.decode_csv(body, MANY_ROWS)] == [(value,) for value in values]
 
 
-def test_an_empty_line_of_a_column_that_must_be_given_is_named() -> None:
+def test_an_empty_line_is_a_fault_if_the_one_column_is_not_nullable() -> None:
     codec = codec_of([feature("x", "number")])
     assert faults(codec, "x\n1\n\n2\n") == {"1.x": NUMBER + "an empty cell"}
 
@@ -154,22 +154,20 @@ def test_an_empty_line_of_a_column_that_must_be_given_is_named() -> None:
         *(("tame", cell, True) for cell in ("true", "TRUE", "True", "tRuE")),
     ],
 )
-def test_a_number_or_boolean_is_read_however_a_table_writes_it(
-    codec: Codec, column: str, cell: str, value: float
-) -> None:
+def test_every_spelling_of_a_number_or_boolean_is_read(codec: Codec, column: str, cell: str, value: float) -> None:
     (row,) = codec.decode_csv(line_with(column, cell).encode(), MANY_ROWS)
     read = dict(zip(NAMES, row, strict=True))[column]
     assert (read, type(read)) == (value, type(value))
 
 
-def test_more_rows_than_are_ever_taken_are_refused_whatever_their_cells(codec: Codec) -> None:
+def test_too_many_rows_are_refused_before_their_cells_are_parsed(codec: Codec) -> None:
     body = f"{HEADER}\n{LINE}\n{LINE}\n".encode()
     assert codec.decode_csv(body, 2) == [ROW, ROW]
     with pytest.raises(BodyTooLargeError, match=r"^expected at most 2 rows at once, got more$"):
         codec.decode_csv(body + b"x,\n", 2)
 
 
-WHOLE = "expected a whole number within ±9007199254740992 or null, got "
+INTEGER = "expected a whole number within ±9007199254740992 or null, got "
 NUMBER = "expected a number within ±3.4028235e+38, got "
 BOOLEAN = "expected true or false or null, got "
 
@@ -197,7 +195,7 @@ BOOLEAN = "expected true or false or null, got "
             )
         ),
         *(
-            ("legs", cell, WHOLE)
+            ("legs", cell, INTEGER)
             for cell in (
                 "3.0",
                 "1e3",
@@ -215,11 +213,11 @@ BOOLEAN = "expected true or false or null, got "
         ("colour", "x" * 1001, "expected text of 1 to 1000 characters or null, got "),
     ],
 )
-def test_a_cell_that_training_would_not_take_is_refused_and_named_by_row_and_column(
+def test_an_invalid_cell_is_refused_and_named_by_row_and_column(
     codec: Codec, column: str, cell: str, fault: str
 ) -> None:
-    said = repr(cell) if len(repr(cell)) <= 64 else repr(cell)[:64] + "..."
-    assert faults(codec, line_with(column, cell, f"{LINE}\n")) == {f"1.{column}": fault + said}
+    shown = repr(cell) if len(repr(cell)) <= 64 else repr(cell)[:64] + "..."
+    assert faults(codec, line_with(column, cell, f"{LINE}\n")) == {f"1.{column}": fault + shown}
 
 
 @pytest.mark.parametrize(
@@ -236,9 +234,7 @@ def test_a_cell_that_training_would_not_take_is_refused_and_named_by_row_and_col
         (HEADER + "," + "x" * 100, {"x" * 64 + "...": "unknown feature"}),
     ],
 )
-def test_a_header_that_does_not_fit_is_refused_and_each_column_named(
-    codec: Codec, header: str, fields: dict[str, str]
-) -> None:
+def test_each_column_of_a_header_that_does_not_fit_is_named(codec: Codec, header: str, fields: dict[str, str]) -> None:
     with pytest.raises(InvalidRowError, match=r"^the header does not fit the model's signature$") as refused:
         codec.decode_csv(header.encode(), MANY_ROWS)
     assert refused.value.fields == fields
@@ -269,13 +265,13 @@ def test_a_header_that_does_not_fit_is_refused_and_each_column_named(
         "utf-16",
     ],
 )
-def test_a_body_that_is_no_table_is_malformed(codec: Codec, body: bytes, error: str) -> None:
+def test_a_body_that_is_not_csv_is_malformed(codec: Codec, body: bytes, error: str) -> None:
     with pytest.raises(MalformedBodyError) as refused:
         codec.decode_csv(body, MANY_ROWS)
     assert str(refused.value) == error
 
 
-def test_of_many_faults_the_first_twenty_are_named(codec: Codec) -> None:
+def test_only_the_first_twenty_faults_are_named(codec: Codec) -> None:
     with pytest.raises(InvalidRowError, match="the first 20 faults are named") as refused:
         codec.decode_csv((HEADER + "\nx,x,x,,\n" * 1000).encode(), MANY_ROWS)
     assert len(refused.value.fields) == 20

@@ -1,4 +1,4 @@
-"""Any table's columns make a codec, and what it reads is what was sent."""
+"""A codec can be made for the columns of any table; it reads rows as they were sent, or names their faults."""
 
 import json
 from functools import partial
@@ -22,7 +22,7 @@ from tests.support.signatures import (
     fields_for,
 )
 
-NUMBER_BOUNDS, WHOLE_BOUNDS = " within ±3.4028235e+38", " within ±9007199254740992"
+NUMBER_BOUNDS, INTEGER_BOUNDS = " within ±3.4028235e+38", " within ±9007199254740992"
 TEXT_BOUNDS = " of 1 to 1000 characters"
 
 
@@ -31,7 +31,7 @@ def numbers(*names: str) -> Codec:
 
 
 def faults(codec: Codec, body: str | bytes) -> dict[str, str]:
-    """Gives the faults of a row, which must be those of the same row among others."""
+    """Return the faults of a row, after a check that the same row in an array has the same faults."""
     row = body.encode() if isinstance(body, str) else body
     with pytest.raises(InvalidRowError) as alone:
         codec.decode_row(row)
@@ -42,7 +42,7 @@ def faults(codec: Codec, body: str | bytes) -> dict[str, str]:
 
 
 @given(features=features_of_any_type(), data=st.data(), ascii_only=st.booleans())
-def test_a_row_is_read_in_the_signatures_order_whatever_its_names_and_types(
+def test_a_row_of_any_names_and_types_is_read_in_the_order_of_the_signature(
     features: list[Feature], data: st.DataObject, *, ascii_only: bool
 ) -> None:
     fields = data.draw(fields_for(features))
@@ -70,9 +70,7 @@ def test_each_missing_and_unknown_feature_is_named(features: list[Feature], data
 
 
 @given(features=features_of_any_type(), data=st.data())
-def test_a_feature_given_twice_is_named_whatever_its_name_and_value(
-    features: list[Feature], data: st.DataObject
-) -> None:
+def test_a_repeated_feature_of_any_name_and_value_is_named(features: list[Feature], data: st.DataObject) -> None:
     sent = data.draw(fields_for(features))
     name = data.draw(st.sampled_from(list(sent)))
     body = f"{json.dumps(sent)[:-1]}, {json.dumps(name)}: {json.dumps(sent[name])}}}"
@@ -80,7 +78,7 @@ def test_a_feature_given_twice_is_named_whatever_its_name_and_value(
 
 
 @given(features=features_of_any_type(), body=st.binary(max_size=80))
-def test_any_bytes_are_a_row_or_an_error_of_ours(features: list[Feature], body: bytes) -> None:
+def test_any_bytes_are_a_row_or_a_client_error(features: list[Feature], body: bytes) -> None:
     codec = codec_of(features)
     many = (partial(codec.decode_rows, max_rows=MANY_ROWS), partial(codec.decode_csv, max_rows=MANY_ROWS))
     for decode in (codec.decode_row, *many):
@@ -102,11 +100,11 @@ WRONG = {
         "1" + "0" * 400: ("a number" + NUMBER_BOUNDS, "1" + "0" * 63 + "..."),
     },
     "integer": {
-        "3.0": ("a whole number" + WHOLE_BOUNDS, "3.0"),
-        "1e3": ("a whole number" + WHOLE_BOUNDS, "1e3"),
-        str(2**53 + 1): ("a whole number" + WHOLE_BOUNDS, "9007199254740993"),
-        str(-(2**53) - 1): ("a whole number" + WHOLE_BOUNDS, "-9007199254740993"),
-        "9" * 5000: ("a whole number" + WHOLE_BOUNDS, "9" * 64 + "..."),
+        "3.0": ("a whole number" + INTEGER_BOUNDS, "3.0"),
+        "1e3": ("a whole number" + INTEGER_BOUNDS, "1e3"),
+        str(2**53 + 1): ("a whole number" + INTEGER_BOUNDS, "9007199254740993"),
+        str(-(2**53) - 1): ("a whole number" + INTEGER_BOUNDS, "-9007199254740993"),
+        "9" * 5000: ("a whole number" + INTEGER_BOUNDS, "9" * 64 + "..."),
         '"3"': ("a whole number", "a string"),
         "false": ("a whole number", "a boolean"),
     },
@@ -125,25 +123,25 @@ WRONG = {
     },
 }
 KINDS_OF_ELEMENTS = ("null", "an array", "a boolean")
-KINDS = [(kind, said) for kind, wrong in WRONG.items() for said in wrong]
+KINDS = [(kind, value) for kind, wrong in WRONG.items() for value in wrong]
 
 
 @pytest.mark.parametrize("name", ["x", "a:b", 'say "x"', "\x01\n", "\\", "花"])
-@pytest.mark.parametrize(("kind", "said"), KINDS, ids=[f"{kind} {said[:9]}" for kind, said in KINDS])
-def test_a_value_of_another_type_is_refused_with_what_was_expected(name: str, kind: Any, said: str) -> None:
-    """Names that no struct can have, and so a dictionary reads, are refused in the same words as any other."""
-    expected, got = WRONG[kind][said]
+@pytest.mark.parametrize(("kind", "value"), KINDS, ids=[f"{kind} {value[:9]}" for kind, value in KINDS])
+def test_a_value_of_another_type_is_refused_with_the_expected_type(name: str, kind: Any, value: str) -> None:
+    """The error is the same for names that a struct cannot have, which are decoded as a dictionary."""
+    expected, got = WRONG[kind][value]
     for nullable, or_null in ((False, ""), (True, " or null")):
         codec = codec_of([feature(name, kind, nullable=nullable), feature("y", "number")])
         fault = f"expected {expected}{or_null}, got {got}"
-        assert faults(codec, f'{{{json.dumps(name)}: {said}, "y": 1}}') == {name: fault}
+        assert faults(codec, f'{{{json.dumps(name)}: {value}, "y": 1}}') == {name: fault}
 
 
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [("number", "a number"), ("integer", "a whole number"), ("boolean", "true or false"), ("category", "text")],
 )
-def test_null_is_a_value_only_of_what_may_be_missing(kind: Any, expected: str) -> None:
+def test_null_is_a_value_of_nullable_features_only(kind: Any, expected: str) -> None:
     for name in ("x", '"'):
         codec = codec_of([feature(name, kind)])
         assert faults(codec, json.dumps({name: None})) == {name: f"expected {expected}, got null"}
@@ -154,12 +152,12 @@ def test_null_is_a_value_only_of_what_may_be_missing(kind: Any, expected: str) -
 
 
 @pytest.mark.parametrize("value", [2**53, -(2**53), 0])
-def test_whole_numbers_are_taken_up_to_the_last_that_a_float64_tells_apart(value: int) -> None:
+def test_integers_up_to_the_largest_that_float64_distinguishes_are_valid(value: int) -> None:
     assert codec_of([feature("n", "integer")]).decode_row(f'{{"n": {value}}}'.encode()) == (value,)
 
 
 @pytest.mark.parametrize("text", ["é" * 1000, "😀" * 1000, "\0", ":::", "\\", "\\u003a", " ", "a\nb"])
-def test_text_is_taken_as_it_is_up_to_a_thousand_characters(text: str) -> None:
+def test_text_of_up_to_a_thousand_characters_is_read_unchanged(text: str) -> None:
     codec = codec_of([feature("c", "category")])
     for ascii_only in (True, False):
         body = json.dumps({"c": text}, ensure_ascii=ascii_only).encode()
@@ -167,12 +165,12 @@ def test_text_is_taken_as_it_is_up_to_a_thousand_characters(text: str) -> None:
         assert codec.decode_rows(b"[" + body + b"]", MANY_ROWS) == [(text,)]
 
 
-@pytest.mark.parametrize("said", [r'"\ud800"', r'"\q"', r'"\u12"', '"a\nb"', '"'])
+@pytest.mark.parametrize("text", [r'"\ud800"', r'"\q"', r'"\u12"', '"a\nb"', '"'])
 @pytest.mark.parametrize("name", ["c", '"'])
-def test_text_that_is_none_is_not_json(name: str, said: str) -> None:
-    """Half a surrogate pair, an escape that is none, a control character as it is, no end."""
+def test_an_invalid_string_is_not_json(name: str, text: str) -> None:
+    """A lone surrogate, two invalid escapes, an unescaped control character, an unterminated string."""
     codec = codec_of([feature(name, "category")])
-    body = f"{{{json.dumps(name)}: {said}}}".encode()
+    body = f"{{{json.dumps(name)}: {text}}}".encode()
     for decode, sent in (
         (codec.decode_row, body),
         (partial(codec.decode_rows, max_rows=MANY_ROWS), b"[" + body + b"]"),
@@ -181,19 +179,19 @@ def test_text_that_is_none_is_not_json(name: str, said: str) -> None:
             decode(sent)
 
 
-def test_a_name_with_an_escaped_colon_is_not_taken_for_a_repeated_one() -> None:
+def test_a_name_with_an_escaped_colon_is_not_a_repeated_feature() -> None:
     codec = numbers("a:b")
     assert codec.decode_row(rb'{"a\u003ab": 1}') == (1.0,)
     assert codec.decode_rows(rb'[{"a\u003ab": 1}]', MANY_ROWS) == [(1.0,)]
 
 
-def test_of_many_repeated_features_the_first_twenty_are_named() -> None:
+def test_only_the_first_twenty_repeated_features_are_named() -> None:
     with pytest.raises(InvalidRowError, match="the first 20 faults are named") as refused:
         numbers("a").decode_rows(b"[" + b",".join([b'{"a": 1, "a": 2}'] * 1000) + b"]", MANY_ROWS)
     assert list(refused.value.fields) == [f"{index}.a" for index in range(20)]
 
 
-def test_of_many_faulty_rows_the_first_twenty_faults_are_named() -> None:
+def test_only_the_first_twenty_faults_of_rows_are_named() -> None:
     with pytest.raises(InvalidRowError, match="the first 20 faults are named") as refused:
         codec_of([feature("c", "category"), feature("b", "boolean")]).decode_rows(
             b"[" + b"{}," * 999 + b"{}]", MANY_ROWS
@@ -210,20 +208,20 @@ def test_of_many_faulty_rows_the_first_twenty_faults_are_named() -> None:
         (b"7", {}),
     ],
 )
-def test_what_is_no_row_is_named_by_its_index(body: bytes, fields: dict[str, str]) -> None:
+def test_an_element_that_is_not_an_object_is_named_by_its_index(body: bytes, fields: dict[str, str]) -> None:
     with pytest.raises(InvalidRowError) as refused:
         numbers("a").decode_rows(body, MANY_ROWS)
     assert refused.value.fields == fields
 
 
-def test_of_many_rows_only_the_one_that_repeats_a_feature_is_named() -> None:
+def test_only_the_row_that_repeats_a_feature_is_named() -> None:
     with pytest.raises(InvalidRowError, match=r"^features are repeated$") as refused:
         numbers("a").decode_rows(b'[{"a": 1}, {"a": 1, "a": 2}, {"\\u0061": 1}]', MANY_ROWS)
     assert refused.value.fields == {"1.a": "given more than once"}
 
 
 @pytest.mark.parametrize("name", ["a", '"'])
-def test_at_any_depth_a_nested_row_is_refused_in_our_own_words(name: str) -> None:
+def test_a_nested_row_of_any_depth_is_refused_with_a_client_error(name: str) -> None:
     codec = numbers(name)
     opening = f"{{{json.dumps(name)}:".encode()
     for depth in range(1, 1100):
@@ -235,7 +233,7 @@ def test_at_any_depth_a_nested_row_is_refused_in_our_own_words(name: str) -> Non
     ("labels", "output", "keys"),
     [((0, 1), b"1", ["0", "1"]), ((False, True), b"true", ["false", "true"]), (("no", "yes"), b'"yes"', ["no", "yes"])],
 )
-def test_a_label_is_answered_as_what_it_is_and_is_a_key_as_json_writes_it(
+def test_a_label_keeps_its_type_as_output_and_is_its_json_text_as_key(
     labels: tuple[Any, ...], output: bytes, keys: list[str]
 ) -> None:
     codec = codec_of([feature("a", "number")], labels)
@@ -265,19 +263,19 @@ def test_a_regressor_answers_with_its_number_and_has_no_probabilities(*, probabi
 
 
 @pytest.mark.parametrize("last", ['{"x": 1}', '{"x": "1"}', '{"x": 1, "x": 1}', "7"])
-def test_more_rows_than_are_ever_taken_are_refused_whatever_is_in_them(last: str) -> None:
+def test_too_many_rows_are_refused_whatever_they_contain(last: str) -> None:
     codec = numbers("x")
     assert codec.decode_rows(b'[{"x": 1}, {"x": 2}]', 2) == [(1.0,), (2.0,)]
     with pytest.raises(BodyTooLargeError, match=r"^expected at most 2 rows at once, got 3$"):
         codec.decode_rows(f'[{{"x": 1}}, {{"x": 2}}, {last}]'.encode(), 2)
 
 
-def test_among_sound_rows_those_at_fault_are_named() -> None:
-    """Some look as if they might be: they have a colon or a backslash more than others."""
+def test_among_valid_rows_the_faulty_ones_are_named() -> None:
+    """Some valid rows look suspicious, since they have an extra colon or a backslash."""
     codec = codec_of([feature("c", "category"), feature("x", "number")])
-    sound = ['{"c": "red", "x": 1}', '{"c": "a:b", "x": 1}', '{"c": "\\n", "x": 1}']
+    valid = ['{"c": "red", "x": 1}', '{"c": "a:b", "x": 1}', '{"c": "\\n", "x": 1}']
     wrong = ['{"c": "", "x": 1}', '{"c": "a:b"}', '{"c": "red", "x": 1, "\\u0063": "blue"}']
-    body = ",".join([*sound, wrong[0], *sound, wrong[1], *sound, wrong[2], *sound])
+    body = ",".join([*valid, wrong[0], *valid, wrong[1], *valid, wrong[2], *valid])
     with pytest.raises(InvalidRowError) as refused:
         codec.decode_rows(f"[{body}]".encode(), MANY_ROWS)
     assert refused.value.fields == {

@@ -1,4 +1,4 @@
-"""The facts of a typed version agree with each other, or are refused one by one and in words."""
+"""A manifest with inconsistent facts is refused, with an error that names the fact."""
 
 import json
 from collections.abc import Callable
@@ -57,13 +57,13 @@ def refusal(manifest: Manifest, *changes: Callable[[Facts], None]) -> str:
     return str(refused.value)
 
 
-def test_the_format_of_before_is_refused_in_words(classifier: Manifest) -> None:
+def test_the_previous_format_is_refused(classifier: Manifest) -> None:
     assert refusal(classifier, put(1, "format")) == "manifest.json cannot be read: expected format 2, got 1"
     assert FORMAT == 2
 
 
 @pytest.mark.parametrize("number", [0, 3, -1])
-def test_another_format_is_refused_in_words(classifier: Manifest, number: int) -> None:
+def test_any_other_format_is_refused(classifier: Manifest, number: int) -> None:
     assert refusal(classifier, put(number, "format")).endswith(f"expected format 2, got {number}")
 
 
@@ -94,7 +94,7 @@ def test_another_format_is_refused_in_words(classifier: Manifest, number: int) -
         (("version",), 0, "'version' must be >= 1: 0"),
     ],
 )
-def test_facts_that_disagree_are_refused_one_by_one(
+def test_each_inconsistent_fact_is_refused(
     classifier: Manifest, path: tuple[str | int, ...], value: object, reason: str
 ) -> None:
     assert refusal(classifier, put(value, *path)).startswith(f"manifest.json cannot be read: {reason}")
@@ -123,7 +123,7 @@ def test_a_regressors_golden_rows_have_no_probabilities(regressor: Manifest) -> 
         ({"allowed_mismatches": 5}, True),
     ],
 )
-def test_a_parity_passes_with_no_more_mismatches_than_were_accepted(figures: dict[str, Any], *, passed: bool) -> None:
+def test_a_parity_passes_with_at_most_the_allowed_mismatches(figures: dict[str, Any], *, passed: bool) -> None:
     assert attrs.evolve(SOUND, **figures).passed is passed
 
 
@@ -138,11 +138,11 @@ def test_a_parity_passes_with_no_more_mismatches_than_were_accepted(figures: dic
         {"label_mismatches": 1, "mismatches": 2, "allowed_mismatches": 5},
     ],
 )
-def test_figures_of_a_parity_that_disagree_are_refused(figures: dict[str, Any]) -> None:
+def test_inconsistent_figures_of_a_parity_are_refused(figures: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"^expected figures that agree with each other, got Parity\("):
         attrs.evolve(SOUND, **figures)
 
 
-def test_a_golden_row_is_asked_as_a_client_would() -> None:
+def test_a_golden_row_as_a_request_is_json_by_feature_name() -> None:
     known = GoldenRow({"n": 0.5, "i": 3, "b": True, 'c "x"': "a\0", "m": None}, "a", (1.0, 0.0))
     assert json.loads(known.to_request()) == known.row

@@ -1,4 +1,4 @@
-"""The facts of a signature agree with each other, or are refused in words."""
+"""A signature with inconsistent facts is refused, with an error that names the fact."""
 
 import math
 from typing import Any
@@ -22,7 +22,7 @@ MIXED = signature_of([feature("c", "category"), feature("n", "number"), feature(
 )
 def test_an_input_has_a_column_for_each_feature_of_its_kind(inputs: tuple[Tensor, ...], features: str) -> None:
     kinds: Any = {"n": "number", "i": "integer", "b": "boolean", "c": "category"}
-    made = [feature(f"{place}", kinds[letter]) for place, letter in enumerate(features)]
+    made = [feature(f"{index}", kinds[letter]) for index, letter in enumerate(features)]
     if len(made) == sum(tensor.shape[1] for tensor in inputs):
         assert attrs.evolve(MIXED, inputs=inputs, features=tuple(made)).inputs == inputs
     else:
@@ -59,14 +59,14 @@ def test_an_input_that_no_session_can_fill_is_refused(tensor: Tensor) -> None:
         ({"outputs": MIXED.outputs[:1]}, "expected the shapes [(-1, 2), (-1, 1), (-1,), (-1, 2)], got "),
     ],
 )
-def test_facts_that_disagree_are_refused(changes: dict[str, Any], reason: str) -> None:
+def test_inconsistent_facts_are_refused(changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=r"^.") as refused:
         attrs.evolve(MIXED, **changes)
     assert str(refused.value).startswith(reason)
 
 
 @pytest.mark.parametrize(("labels", "is_regressor"), [((), True), ((False, True), False), (("a", "b", "c"), False)])
-def test_without_labels_a_model_is_a_regressor(labels: tuple[Label, ...], *, is_regressor: bool) -> None:
+def test_a_model_without_labels_is_a_regressor(labels: tuple[Label, ...], *, is_regressor: bool) -> None:
     signature: Signature = signature_of([feature("n", "number")], labels)
     assert signature.is_regressor is is_regressor
 
@@ -82,7 +82,7 @@ STEPS, WORDS = (0.0, 1.0, 2.0, 3.0, 4.0), ("blue", "red")
         ("category", (), ("", "red")),
     ],
 )
-def test_a_category_has_words_that_can_be_said_and_nothing_else(
+def test_a_category_has_a_vocabulary_without_empty_text_and_no_quantiles(
     kind: Any, quantiles: tuple[float, ...], vocabulary: tuple[str, ...]
 ) -> None:
     with pytest.raises(ValueError, match=r"^expected a vocabulary, without an empty text, of 'x', got Feature\("):
@@ -94,14 +94,14 @@ def test_a_category_has_words_that_can_be_said_and_nothing_else(
     ("quantiles", "vocabulary"),
     [((), ()), (STEPS[:4], ()), ((*STEPS, 5.0), ()), (STEPS[::-1], ()), (STEPS, WORDS), ((), WORDS)],
 )
-def test_anything_else_has_five_rising_quantiles_and_no_words(
+def test_other_types_have_five_rising_quantiles_and_no_vocabulary(
     kind: Any, quantiles: tuple[float, ...], vocabulary: tuple[str, ...]
 ) -> None:
     with pytest.raises(ValueError, match=r"^expected 5 rising quantiles of 'x', got Feature\("):
         Feature("x", kind, nullable=False, quantiles=quantiles, vocabulary=vocabulary)
 
 
-def test_what_stands_for_no_value_is_empty_text_or_no_number() -> None:
+def test_a_missing_value_is_empty_text_or_nan() -> None:
     assert feature("c", "category").missing == ""
     for kind in ("number", "integer", "boolean"):
         missing = feature("n", kind).missing

@@ -1,4 +1,4 @@
-"""A version is loaded only if it is whole, is what was published, and answers its golden rows on this host."""
+"""A version is loaded only if it is complete, is as published, and answers its golden rows on this host."""
 
 import hashlib
 import logging
@@ -23,13 +23,13 @@ from tests.support.workshop import Workshop
 
 
 def seal(workshop: Workshop, manifest: bytes) -> None:
-    """Writes a manifest and its sum, as a forger or a faulty publisher could."""
+    """Write a manifest and its checksum, as a forger or a faulty publisher could."""
     (workshop.version_dir / MANIFEST_FILE).write_bytes(manifest)
     (workshop.version_dir / MANIFEST_SUM_FILE).write_text(f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST_FILE}\n")
 
 
 def reseal(workshop: Workshop, **changes: Any) -> None:
-    """Changes the manifest's facts, whether or not they then agree with each other."""
+    """Change facts of the manifest, consistent or not, and update its checksum."""
     facts = msgspec.to_builtins(workshop.manifest()) | msgspec.to_builtins(changes)
     seal(workshop, msgspec.json.encode(facts))
 
@@ -47,10 +47,10 @@ def test_a_sound_version_is_loaded(iris_workshop: Workshop) -> None:
 
 
 @pytest.mark.parametrize("file", [MODEL_FILE, MANIFEST_FILE, MANIFEST_SUM_FILE])
-def test_no_bit_of_a_version_can_change_unseen(workshop: Workshop, file: str) -> None:
+def test_a_changed_bit_in_a_version_is_refused(workshop: Workshop, file: str) -> None:
     path = workshop.version_dir / file
     sound = path.read_bytes()
-    # The sum's file ends with the name that sha256sum reads; only its digest is the version's.
+    # Only the digest counts. The rest of the checksum file is a file name for sha256sum.
     length = 64 if file == MANIFEST_SUM_FILE else len(sound)
     for position in range(0, length, max(1, length // 40)):
         spoilt = bytearray(sound)
@@ -107,7 +107,7 @@ def test_a_model_that_onnxruntime_cannot_load_is_refused(workshop: Workshop) -> 
     assert refusal(workshop).startswith("onnxruntime cannot load the model: ")
 
 
-def test_a_model_that_is_not_its_signatures_is_refused(workshop: Workshop) -> None:
+def test_a_model_that_differs_from_its_signature_is_refused(workshop: Workshop) -> None:
     signature = workshop.manifest().signature
     wider = attrs.evolve(signature.inputs[0], datatype="FP64")
     reseal(workshop, signature=attrs.evolve(signature, inputs=(wider,)))
@@ -142,14 +142,14 @@ CONTRADICTIONS = {
     "labels that are not the golden rows'": lambda facts: facts["signature"].update(labels=["a", "b", "c"]),
     "a golden row with too few probabilities": lambda facts: facts["golden"][0].update(probabilities=[1.0]),
     "a parity that failed": lambda facts: facts["parity"].update(label_mismatches=500),
-    "a tolerance that is none": lambda facts: facts["parity"].update(tolerance=2.0),
+    "too large a tolerance": lambda facts: facts["parity"].update(tolerance=2.0),
     "a file's name with a NUL": lambda facts: facts["files"].update({"\0": ""}),
     "no golden rows": lambda facts: facts.update(golden=[]),
 }
 
 
 @pytest.mark.parametrize("contradict", CONTRADICTIONS.values(), ids=CONTRADICTIONS)
-def test_a_manifest_that_contradicts_itself_is_refused_and_holds_nothing_back(
+def test_a_manifest_that_contradicts_itself_is_refused_and_raises_nothing_else(
     workshop: Workshop, contradict: Callable[[dict[str, Any]], None]
 ) -> None:
     facts = msgspec.to_builtins(workshop.manifest())
@@ -171,7 +171,7 @@ def other_probability(known: GoldenRow) -> GoldenRow:
 
 
 @pytest.mark.parametrize("change", [other_label, other_probability])
-def test_a_golden_row_that_is_answered_otherwise_refuses_the_version(
+def test_a_version_with_another_answer_to_a_golden_row_is_refused(
     workshop: Workshop, change: Callable[[GoldenRow], GoldenRow]
 ) -> None:
     golden = workshop.manifest().golden
@@ -181,12 +181,12 @@ def test_a_golden_row_that_is_answered_otherwise_refuses_the_version(
     )
 
 
-def test_a_golden_row_that_does_not_fit_the_signature_refuses_the_version(workshop: Workshop) -> None:
+def test_a_version_whose_golden_row_does_not_fit_the_signature_is_refused(workshop: Workshop) -> None:
     reseal(workshop, golden=[GoldenRow({}, "Iris-setosa", (1.0, 0.0, 0.0))])
     assert refusal(workshop) == "its golden rows cannot be replayed: the row does not fit the model's signature"
 
 
-def test_what_is_no_models_or_versions_name_is_passed_over(workshop: Workshop) -> None:
+def test_folders_without_the_name_of_a_model_or_version_are_ignored(workshop: Workshop) -> None:
     for folder in ("iris/.staging", "iris/latest", "iris/0", "iris/01", "iris/²", "Iris/1", "docs/1", "empty"):
         (workshop.models_dir / folder).mkdir(parents=True)
     (workshop.models_dir / "iris" / "3").write_text("a file")
@@ -200,7 +200,7 @@ def test_versions_are_ordered_by_number(tmp_path: Path) -> None:
     assert list_versions(tmp_path) == {"iris": [10, 9, 2, 1]}
 
 
-def test_a_model_without_a_sound_version_does_not_hold_back_the_others(
+def test_a_model_without_a_sound_version_does_not_stop_the_others(
     workshop: Workshop, caplog: pytest.LogCaptureFixture
 ) -> None:
     (workshop.models_dir / "lily" / "1").mkdir(parents=True)
@@ -211,9 +211,9 @@ def test_a_model_without_a_sound_version_does_not_hold_back_the_others(
     assert [record.message for record in caplog.records] == ["version refused"]
 
 
-def test_models_that_may_not_be_read_are_an_error(workshop: Workshop) -> None:
+def test_an_unreadable_repository_is_an_error(workshop: Workshop) -> None:
     workshop.models_dir.chmod(0)
-    if is_root := os.geteuid() == 0:  # who may read everything
+    if is_root := os.geteuid() == 0:  # root may read everything
         os.seteuid(65_534)
     try:
         with pytest.raises(
@@ -243,13 +243,13 @@ LABELS: tuple[tuple[Label, ...], ...] = ((), (False, True), (0, 1), ("no", "yes"
 
 
 def write_typed(models_dir: Path, manifest: Manifest) -> Path:
-    """Writes a version of a typed model with these facts, and gives its folder."""
+    """Write a version of a typed model with this manifest, and return its folder."""
     write_version(models_dir, manifest, typed_model(manifest.signature))
     return models_dir / manifest.name / "1"
 
 
 @pytest.mark.parametrize("labels", LABELS, ids=str)
-def test_golden_rows_of_every_type_and_without_values_are_replayed(
+def test_golden_rows_of_every_type_and_with_missing_values_are_replayed(
     iris_workshop: Workshop, tmp_path: Path, labels: tuple[Label, ...]
 ) -> None:
     manifest = typed_manifest(iris_workshop.manifest(), labels)
@@ -264,7 +264,7 @@ def without(changed: str) -> tuple[Feature, ...]:
 
 
 @pytest.mark.parametrize("name", ["i", "b", "c"])
-def test_a_golden_row_without_a_value_refuses_a_version_that_must_have_it(
+def test_a_golden_row_without_a_value_that_is_not_nullable_is_refused(
     iris_workshop: Workshop, tmp_path: Path, name: str
 ) -> None:
     whole = typed_manifest(iris_workshop.manifest(), ())
@@ -278,7 +278,7 @@ def test_a_golden_row_without_a_value_refuses_a_version_that_must_have_it(
     ("scale", "shift", "is_refused"),
     [(1.0, 0.9e-5, False), (1.0, 1.1e-5, True), (1000.0, 0.9e-2, False), (1000.0, 1.1e-2, True), (1e-3, 1e-7, True)],
 )
-def test_a_regressors_number_is_held_against_the_tolerance_times_its_scale(
+def test_a_regressors_number_is_compared_within_the_tolerance_times_its_scale(
     iris_workshop: Workshop, tmp_path: Path, scale: float, shift: float, *, is_refused: bool
 ) -> None:
     manifest = typed_manifest(iris_workshop.manifest(), (), numbers="FP64")
@@ -293,7 +293,7 @@ def test_a_regressors_number_is_held_against_the_tolerance_times_its_scale(
         assert load_model(folder, "typed", 1, threads=1).batch_invariant
 
 
-def test_mismatches_that_were_accepted_are_told_at_start(
+def test_accepted_mismatches_are_logged_at_start(
     iris_workshop: Workshop, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole = typed_manifest(iris_workshop.manifest(), ())

@@ -39,7 +39,7 @@ def test_rows_are_answered_in_their_order(session: Session, iris_workshop: Works
 
 
 @pytest.mark.parametrize("rows", [[(1.0, 2.0)], [(1.0, 2.0, 3.0, 4.0), (1.0,)]])
-def test_rows_of_another_width_are_an_error(session: Session, rows: list[tuple[float, ...]]) -> None:
+def test_rows_with_a_wrong_number_of_values_are_an_error(session: Session, rows: list[tuple[float, ...]]) -> None:
     with pytest.raises(SessionError, match=f"^the model failed on a batch of {len(rows)} rows: "):
         session.run(rows)
 
@@ -49,8 +49,8 @@ def test_values_that_make_the_model_overflow_are_unanswerable(session: Session) 
         session.run([(5.0, 2.0, 3.0, 4.0), (3e38, -3e38, 3e38, -3e38)])
 
 
-def test_a_model_that_answers_another_number_of_rows_is_an_error() -> None:
-    """The graph drops repeated rows, which its declared shapes do not show."""
+def test_a_model_that_returns_a_wrong_number_of_answers_is_an_error() -> None:
+    """The graph drops repeated rows. Its declared shapes do not show this."""
     signature = signature_of([feature("a", "number"), feature("b", "number")], labels=(0, 1))
     with pytest.raises(SessionError, match=r"^expected 2 answers, got 1 and 1$"):
         Session(distinct_rows_only(), signature).run([(0.0, 1.0), (0.0, 1.0)])
@@ -65,11 +65,11 @@ def test_a_model_without_the_declared_inputs_or_outputs_is_refused(iris_workshop
 
 def any_features(data: st.DataObject) -> list[Feature]:
     kinds = data.draw(st.lists(st.sampled_from(get_args(Type)), min_size=1, max_size=6))
-    return [feature(f"f{place}", kind, nullable=True) for place, kind in enumerate(kinds)]
+    return [feature(f"f{index}", kind, nullable=True) for index, kind in enumerate(kinds)]
 
 
 def value_of(one: Feature) -> st.SearchStrategy[Value]:
-    """Draws a value that a float32 holds and that, weighed, still sums up exactly."""
+    """Draw a value that float32 holds exactly, as it does the weighted sum of such values."""
     if one.type == "category":
         return st.sampled_from(["red", "blue", "", "Red", "red ", "red\0", "\0", "😀"])
     given = st.booleans() if one.type == "boolean" else st.integers(-20, 20).map(lambda number: number / 4)
@@ -78,7 +78,7 @@ def value_of(one: Feature) -> st.SearchStrategy[Value]:
 
 @given(data=st.data(), datatype=st.sampled_from(["FP32", "FP64"]))
 @settings(max_examples=50, deadline=None)
-def test_each_value_reaches_its_own_column_whatever_the_order_of_the_features(
+def test_each_value_reaches_its_own_column_for_any_order_of_features(
     data: st.DataObject, datatype: Literal["FP32", "FP64"]
 ) -> None:
     features = any_features(data)
@@ -95,14 +95,14 @@ def test_no_rows_have_no_answers(kinds: list[Type], labels: tuple[Label, ...]) -
     assert Session(typed_model(signature), signature).run([]) == []
 
 
-def test_numbers_are_taken_in_float64_where_the_model_takes_them_so() -> None:
+def test_numbers_are_float64_if_the_model_takes_float64() -> None:
     for datatype, expected in (("FP32", float(np.float32(0.1))), ("FP64", 0.1)):
         signature = signature_of([feature("a", "number")], (), datatype)  # type: ignore[arg-type]  # a literal of a loop
         assert Session(typed_model(signature), signature).run([(0.1,)]) == [Answer(expected, ())]
 
 
 @pytest.mark.parametrize(("labels", "kind"), [((False, True), bool), ((0, 1), int), ((7, -3), int), (("a", "b"), str)])
-def test_a_label_is_of_the_signatures_own_kind(labels: tuple[Label, ...], kind: type) -> None:
+def test_a_label_has_the_type_of_the_signatures_labels(labels: tuple[Label, ...], kind: type) -> None:
     signature = signature_of([feature("a", "number"), feature("c", "category")], labels)
     answers = Session(typed_model(signature), signature).run([(-9.0, ""), (9.0, "red")])
     assert [answer.label for answer in answers] == [labels[1], labels[1]]
@@ -112,26 +112,26 @@ def test_a_label_is_of_the_signatures_own_kind(labels: tuple[Label, ...], kind: 
 
 
 @pytest.mark.parametrize("row", [(math.inf, 1.0), (math.inf, -math.inf), (3e38, 3e38)], ids=["inf", "NaN", "overflow"])
-def test_a_number_that_a_regressor_does_not_have_is_unanswerable(row: Row) -> None:
+def test_a_regressors_answer_that_is_not_finite_is_unanswerable(row: Row) -> None:
     signature = signature_of([feature("a", "number"), feature("b", "number")], ())
     with pytest.raises(UnanswerableError, match="no finite answer"):
         Session(typed_model(signature), signature).run([(1.0, 1.0), row])
 
 
-def test_finite_numbers_are_answers_though_their_sum_overflows() -> None:
+def test_finite_numbers_are_answers_even_if_their_sum_overflows() -> None:
     signature = signature_of([feature("a", "number")], (), "FP64")
     assert Session(typed_model(signature), signature).run([(1e308,)] * 2) == [Answer(1e308, ())] * 2
 
 
 @pytest.mark.parametrize("row", [(), (1.0,), ("red", 1.0)])
-def test_a_row_that_is_not_the_signatures_is_an_error(row: Row) -> None:
+def test_a_row_that_does_not_fit_the_signature_is_an_error(row: Row) -> None:
     signature = signature_of([feature("a", "number"), feature("c", "category")], ())
     with pytest.raises(SessionError, match=r"^the model failed on a batch of 2 rows: "):
         Session(typed_model(signature), signature).run([(1.0, "red"), row])
 
 
 def distinct_rows_only() -> bytes:
-    floats, whole = TensorProto.FLOAT, TensorProto.INT64
+    floats, integers = TensorProto.FLOAT, TensorProto.INT64
     graph = helper.make_graph(
         [
             helper.make_node("Unique", ["numbers"], ["probabilities"], axis=0),
@@ -140,7 +140,7 @@ def distinct_rows_only() -> bytes:
         "distinct_rows_only",
         [helper.make_tensor_value_info("numbers", floats, ["n", 2])],
         [
-            helper.make_tensor_value_info("label", whole, ["m"]),
+            helper.make_tensor_value_info("label", integers, ["m"]),
             helper.make_tensor_value_info("probabilities", floats, ["m", 2]),
         ],
     )
@@ -148,8 +148,8 @@ def distinct_rows_only() -> bytes:
     return bytes(model.SerializeToString())
 
 
-def test_onnxruntime_is_kept_from_reporting_to_its_maker(iris_workshop: Workshop, tmp_path: Path) -> None:
-    """Where it reports it keeps a database in the user's home; under CI it would not, so none is told of."""
+def test_onnxruntimes_telemetry_is_disabled(iris_workshop: Workshop, tmp_path: Path) -> None:
+    """Its telemetry keeps a database in the user's home, but not if the variable CI is set, so that is removed."""
     script = "import sys, server.models.session, onnxruntime; onnxruntime.InferenceSession(sys.argv[1])"
     variables = {name: value for name, value in os.environ.items() if name not in {"CI", "ORT_DISABLE_TELEMETRY"}}
     subprocess.run(

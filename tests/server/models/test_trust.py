@@ -1,4 +1,4 @@
-"""Public keys are read strictly, and a signature holds for one key and one content."""
+"""Public keys are parsed strictly, and a signature is valid for one key and one content."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ def openssl(*arguments: str | Path) -> None:
 
 @pytest.fixture
 def private(tmp_path: Path) -> Path:
-    """A pair of keys as a person without Corolla makes it."""
+    """A key pair made by openssl alone."""
     openssl("genpkey", "-algorithm", "ed25519", "-out", tmp_path / "private.pem")
     openssl("pkey", "-in", tmp_path / "private.pem", "-pubout", "-out", tmp_path / "public.pem")
     return tmp_path / "private.pem"
@@ -32,7 +32,7 @@ def public(private: Path) -> Path:
     return private.with_name("public.pem")
 
 
-def test_what_openssl_signs_is_trusted_by_the_key_that_openssl_wrote(private: Path, public: Path) -> None:
+def test_a_signature_by_openssl_is_valid_for_a_key_by_openssl(private: Path, public: Path) -> None:
     content, signed = private.with_name("content"), private.with_name("signed")
     content.write_bytes(CONTENT)
     openssl("pkeyutl", "-sign", "-inkey", private, "-rawin", "-in", content, "-out", signed)
@@ -41,7 +41,7 @@ def test_what_openssl_signs_is_trusted_by_the_key_that_openssl_wrote(private: Pa
     assert not trusted.have_signed(CONTENT + b"\n", signed.read_bytes())
 
 
-def test_no_bit_of_a_signature_can_change(public: Path) -> None:
+def test_a_signature_with_a_changed_bit_is_invalid(public: Path) -> None:
     private = Ed25519PrivateKey.generate()
     trusted = TrustedKeys((*read_trusted_keys(str(public)).keys, private.public_key().public_bytes_raw()))
     signed = private.sign(CONTENT)
@@ -53,12 +53,12 @@ def test_no_bit_of_a_signature_can_change(public: Path) -> None:
 
 
 @pytest.mark.parametrize("signed", [b"", bytes(63), bytes(64), bytes(65)])
-def test_what_is_no_signature_is_no_error(public: Path, signed: bytes) -> None:
+def test_bytes_that_are_not_a_signature_are_invalid_without_an_error(public: Path, signed: bytes) -> None:
     assert not read_trusted_keys(str(public)).have_signed(CONTENT, signed)
 
 
-def test_a_key_that_signs_everything_signs_nothing() -> None:
-    """The neutral element as a key: an equation that does not ask for sane keys holds for any content."""
+def test_a_key_of_low_order_verifies_nothing() -> None:
+    """With the neutral element as the key, the bare equation would hold for any content."""
     neutral = (1).to_bytes(32, "little")
     assert not TrustedKeys((neutral,)).have_signed(CONTENT, neutral + bytes(32))
 
@@ -80,7 +80,7 @@ def rsa(folder: Path) -> str:
     return (folder / "rsa.pub").read_text()
 
 
-def test_a_file_that_is_not_public_keys_alone_is_refused(private: Path, public: Path, tmp_path: Path) -> None:
+def test_a_file_with_anything_but_public_keys_is_refused(private: Path, public: Path, tmp_path: Path) -> None:
     sound = public.read_text()
     key = "\n".join(sound.splitlines()[1:-1])
     refused = {
@@ -92,7 +92,9 @@ def test_a_file_that_is_not_public_keys_alone_is_refused(private: Path, public: 
         sound.replace(key, "A"): "a public key in base64 in keys",
         sound.replace(key, key[:-4]): "an Ed25519 public key in keys",
         sound.replace(key, key + "AAAA"): "a public key in base64 in keys",
-        sound.replace(key, "MCowBQYDK2VuAyEA" + key[16:]): "an Ed25519 public key in keys",  # X25519's number
+        sound.replace(
+            key, "MCowBQYDK2VuAyEA" + key[16:]
+        ): "an Ed25519 public key in keys",  # the algorithm identifier of X25519
         rsa(tmp_path): "an Ed25519 public key in keys",
         "é": "a readable file or folder of Ed25519 public keys in PEM",
     }
@@ -118,14 +120,14 @@ def test_a_folder_with_one_bad_key_trusts_none(public: Path, tmp_path: Path) -> 
         read_settings(["--trusted-keys", str(folder)], {})
 
 
-def test_the_setting_holds_the_keys_and_tells_how_many(public: Path) -> None:
+def test_the_setting_holds_the_keys_and_shows_their_number(public: Path) -> None:
     settings = read_settings(["--trusted-keys", str(public)], {})
     assert settings == Settings(trusted_keys=read_trusted_keys(str(public)))
     assert str(settings.trusted_keys) == "1 trusted key"
     assert str(TrustedKeys((b"", b""))) == "2 trusted keys"
 
 
-def test_nothing_of_it_is_loaded_where_no_key_is_trusted() -> None:
+def test_no_crypto_library_is_loaded_at_start() -> None:
     script = "import sys, server.__main__; print(*sorted({name.split('.')[0] for name in sys.modules}))"
     shown = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert set(shown.stdout.split()) & {"nacl", "cryptography", "cyclonedx"} == set()

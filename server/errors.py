@@ -5,7 +5,7 @@
     connection       --MalformedRequestError, HeadersTooLargeError, RequestTimeoutError--> request
     request bytes    --MediaTypeError, BodyTooLargeError, MalformedBodyError, InvalidRowError--> row
     query            --InvalidQueryError--> what to answer
-    headers          --InvalidHeaderError--> deadline
+    headers          --InvalidHeaderError--> host, deadline
     rows             --OverloadedError--> queue --DeadlineError--> batch --SessionError--> answers
 
 This file imports nothing of the project and knows nothing of HTTP.
@@ -51,11 +51,11 @@ class InvalidQueryError(CorollaError):
 
 
 class MediaTypeError(CorollaError):
-    """The body is declared as something other than plain JSON."""
+    """The body is declared as something that the route does not take."""
 
 
 class BodyTooLargeError(CorollaError):
-    """The body is longer than the setting ``max_body_bytes`` allows."""
+    """The body is longer than the setting ``max_body_bytes`` allows, or has more rows than may wait."""
 
 
 class MalformedBodyError(CorollaError):

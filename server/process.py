@@ -33,6 +33,8 @@ from server.telemetry.worker_counts import WorkerCounts
 
 logger = logging.getLogger("server")
 
+BAD_SETTING = 2
+"""The exit code for a setting that cannot be used, such as a port that another process has."""
 GRACE_S = 8
 """How long open requests may take to end after SIGTERM, in seconds; podman, for one, kills after 10."""
 YOUNG_OBJECTS = 20_000
@@ -60,7 +62,7 @@ class Supervisor(Multiprocess):
         """Start the workers.
 
         Raises:
-            SystemExit: With 1 if the first worker ends before it has opened the port.
+            SystemExit: If the first worker ends before it has opened the port: with 2 for a bad setting, else with 1.
         """
         (listener,) = self.sockets
         first = self._start_worker()
@@ -70,7 +72,7 @@ class Supervisor(Multiprocess):
                 return  # `run` stops then
             if not first.process.is_alive():
                 _log_early_end(first)
-                sys.exit(1)
+                sys.exit(BAD_SETTING if first.exitcode == BAD_SETTING else 1)
         log_address(listener)
         for _ in range(self.processes_num - 1):
             self._start_worker()
@@ -103,7 +105,7 @@ def serve_by_workers(settings: Settings, plan: ResourcePlan, listener: socket.so
     """Serve by several processes until a signal.
 
     Raises:
-        SystemExit: With 1 if nothing can be served.
+        SystemExit: With 1 if nothing can be served, 2 if the port cannot be opened.
     """
     with tempfile.TemporaryDirectory(prefix="corolla-") as folder:
         worker_counts = WorkerCounts(Path(folder), os.getpid())
@@ -118,14 +120,17 @@ def make_worker(settings: Settings, plan: ResourcePlan, worker_counts: WorkerCou
     """Make the application of a worker and open the port.
 
     Raises:
-        SystemExit: With the code that keeps uvicorn's supervisor from trying again, if it cannot serve.
+        SystemExit: With a code that tells the supervisor why, if it cannot serve.
     """
     try:
         application = make_application(settings, plan, worker_counts)
         open_port(listener, settings)
-    except (NoSoundVersionError, SettingsError) as error:
+    except NoSoundVersionError as error:
         logger.error(str(error))  # noqa: TRY400  the user is owed the reason alone
         sys.exit(STARTUP_FAILURE)
+    except SettingsError as error:
+        logger.error("bad setting: %s", error)  # noqa: TRY400  as above
+        sys.exit(BAD_SETTING)
     return application
 
 
@@ -179,7 +184,7 @@ def configure() -> None:
 
 def _log_early_end(worker: Process) -> None:
     """Log how a worker ended that has not said so itself, such as one that the kernel killed for its memory."""
-    if worker.exitcode != STARTUP_FAILURE:
+    if worker.exitcode not in {STARTUP_FAILURE, BAD_SETTING}:
         logger.error(
             "a worker ended before it could serve", extra={"context": {"pid": worker.pid, "exit_code": worker.exitcode}}
         )

@@ -11,10 +11,8 @@ from pathlib import Path
 import click
 
 from convert.bundle.podman import install_image
-from server.bundle.install import install_versions
+from server.bundle.cli import publish, read_keys
 from server.bundle.opening import open_bundle
-from server.errors import BundleError
-from server.models.trust import TrustedKeys, read_trusted_keys
 from training.command import FILE, models_dir_option, run_command
 
 _key_option = click.option("--key", metavar="KEY", type=FILE, required=True, help="The private key's file.")
@@ -106,18 +104,9 @@ def _load(bundle: Path, trusted_keys: str, tag: str | None, models_dir: Path) ->
 
     An image is loaded into podman's store. Models are published as versions, all of them or none.
     """
-    with open_bundle(bundle, _read_keys(trusted_keys)) as opened:
+    with open_bundle(bundle, read_keys(trusted_keys)) as opened:
         if opened.checksums.has_image:
             image = install_image(opened, tag)
             print(f"{image} is loaded", file=sys.stderr)
             return
-        published = install_versions(opened, models_dir)
-        for version in opened.checksums.versions:
-            print(f"{version} {'is published' if version in published else 'was there already'}", file=sys.stderr)
-
-
-def _read_keys(path: str) -> TrustedKeys:
-    try:
-        return read_trusted_keys(path)
-    except ValueError as error:
-        raise BundleError(str(error)) from error
+        publish(opened, models_dir)

@@ -67,34 +67,38 @@ async def _read(intake: Intake, body: bytes, offload: Offload) -> Call:
 async def _ask(call: Call, receive: Receive) -> Reply:
     """Ask the coalescer; where a run takes long enough for it to matter, a client that goes away is noticed.
 
-    Errors come as replies. Raised here, they would hold this frame, and so the rows, until the garbage collector runs.
+    Errors come as values. Raised here, they would hold this frame, and so the rows, until the garbage collector runs.
     """
     service = call.intake.endpoint.service
-    answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+    answered: asyncio.Future[list[Answer] | CorollaError] = asyncio.get_running_loop().create_future()
 
     def settle(outcome: list[Answer] | CorollaError) -> None:
         if not answered.done():
-            answered.set_result(_to_reply(call, outcome))
+            answered.set_result(outcome)
 
     pending = service.coalescer.submit(call.rows, settle, call.deadline_s)
     try:
         if service.coalescer.limits.on_worker:
             await _while_connected(answered, receive)
-        return await answered
+        return _to_reply(call, await answered)
     finally:
         service.coalescer.cancel(pending)
 
 
 def _to_reply(call: Call, outcome: Sequence[Answer] | CorollaError) -> Reply:
+    service = call.intake.endpoint.service
     if isinstance(outcome, CorollaError):
-        return call.intake.endpoint.service.refuse(outcome)
+        return service.refuse(outcome)
+    start_s = time.perf_counter()
     try:
         return Reply(200, call.encode(outcome))
     except Exception as error:  # noqa: BLE001  as in `respond`
-        return call.intake.endpoint.service.refuse(error)
+        return service.refuse(error)
+    finally:
+        service.metrics.add_encoded(time.perf_counter() - start_s)
 
 
-async def _while_connected(answered: "asyncio.Future[Reply]", receive: Receive) -> None:
+async def _while_connected(answered: "asyncio.Future[Any]", receive: Receive) -> None:
     """Wait for the answer.
 
     Raises:

@@ -110,16 +110,17 @@ class RouteTable:
     """The endpoints of a process; connections and the ASGI application look each request up here.
 
     Attributes:
-        endpoints: By path; frozen.
+        endpoints: By path.
         heads: The heads that lead there.
         access_log: Whether each request is logged.
     """
 
     def __init__(self, endpoints: Mapping[bytes, Endpoint], *, access_log: bool) -> None:
         self.access_log = access_log
-        self.replace(endpoints)
+        self.endpoints = endpoints
+        self.heads: HeadCache[KnownHead] = HeadCache()
 
     def replace(self, endpoints: Mapping[bytes, Endpoint]) -> None:
         """Swap the table; requests that were taken before are answered by what took them."""
-        self.heads: HeadCache[KnownHead] = HeadCache()
-        self.endpoints = endpoints
+        self.heads.meanings.clear()  # connections may still hold this cache, and with it the services of old
+        self.endpoints, self.heads = endpoints, HeadCache()

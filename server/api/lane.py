@@ -112,7 +112,9 @@ class Lane(LimitedProtocol):
             return
         head_bytes = data.find(ENDING) + len(ENDING)
         head, heads = data[:head_bytes], self._routes.heads
-        known = heads.meanings.get(head) or heads.get(head)
+        known = heads.meanings.get(head)
+        if known is None and data.startswith(b"POST "):
+            known = heads.get(head)
         if known is None or head_bytes + known.body_bytes != len(data):
             self._whole = data
             super().data_received(data)
@@ -221,15 +223,18 @@ class Lane(LimitedProtocol):
         if isinstance(outcome, CorollaError):
             self._reply(service.refuse(outcome))
             return
-        try:
-            if self._intake.is_prepared and self._ticket.keep_alive:
-                label = outcome[0].label
-                self.transport.write(service.prepared.render(self.server_state.default_headers)[label])
+        if self._intake.is_prepared and self._ticket.keep_alive:
+            label = outcome[0].label
+            response = service.prepared.render(self.server_state.default_headers).get(label)
+            if response is not None:
+                self.transport.write(response)
                 self._finish(200, len(service.prepared.bodies[label]))
-            else:
-                self._reply(Reply(200, self._encode(outcome)))
+                return
+        try:
+            reply = Reply(200, self._encode(outcome))
         except Exception as error:  # noqa: BLE001  as in _submit
-            self._reply(service.refuse(error))
+            reply = service.refuse(error)
+        self._reply(reply)
 
     def _reply(self, reply: Reply) -> None:
         self.transport.write(render(reply, self.server_state.default_headers, keep_alive=self._ticket.keep_alive))

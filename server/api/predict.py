@@ -1,6 +1,7 @@
 """The endpoints of the typed prediction API: one row as a JSON object, or many as a JSON array or CSV."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from server.api.endpoint import Encode, Endpoint, Headers, Intake
 from server.api.service import Service
@@ -77,7 +78,7 @@ class PredictRows:
 def make_endpoints(services: Iterable[Service]) -> Mapping[bytes, Endpoint]:
     """Make the prediction endpoints of some models, by path."""
     endpoints: list[Endpoint] = [kind(service) for service in services for kind in (PredictRow, PredictRows)]
-    return {endpoint.path.encode(): endpoint for endpoint in endpoints}
+    return MappingProxyType({endpoint.path.encode(): endpoint for endpoint in endpoints})
 
 
 def _read_query(query: bytes) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from server.bundle.install import install_versions
-from server.bundle.opening import open_bundle
+from server.bundle.opening import Bundle, open_bundle
 from server.errors import BundleError, CorollaError
 from server.models.trust import TrustedKeys, read_trusted_keys
 
@@ -33,18 +33,28 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _load(path: Path, trusted_keys: str, models_dir: Path) -> None:
-    with open_bundle(path, _read_keys(trusted_keys)) as bundle:
+    with open_bundle(path, read_keys(trusted_keys)) as bundle:
         if bundle.checksums.has_image:
             raise BundleError(
                 f"expected models in {path}, got an image: `python -m convert.bundle load` hands it to podman, and so "
                 "do the commands that verify a bundle by hand"
             )
-        published = install_versions(bundle, models_dir)
-        for version in bundle.checksums.versions:
-            print(f"{version} {'is published' if version in published else 'was there already'}", file=sys.stderr)
+        publish(bundle, models_dir)
 
 
-def _read_keys(path: str) -> TrustedKeys:
+def publish(bundle: Bundle, models_dir: Path) -> None:
+    """Publish the versions of a bundle, and print what became of each."""
+    published = install_versions(bundle, models_dir)
+    for version in bundle.checksums.versions:
+        print(f"{version} {'is published' if version in published else 'was there already'}", file=sys.stderr)
+
+
+def read_keys(path: str) -> TrustedKeys:
+    """Read the keys that `--trusted-keys` names.
+
+    Raises:
+        BundleError: If there are none.
+    """
     try:
         return read_trusted_keys(path)
     except ValueError as error:

@@ -148,6 +148,10 @@ class ModelMetrics:
         self.parse_s += took_s
         self.parsed += 1
 
+    def add_encoded(self, took_s: float) -> None:
+        """Count a reply that was encoded by itself, outside of the batch that answered it."""
+        self._stages["encode"].add(took_s)
+
     def report(self, batch: BatchReport) -> None:
         """Count a batch, and the requests that were decoded and answered since the last."""
         stages = self._stages
@@ -270,7 +274,8 @@ def _count_families(counts: dict[str, Counts]) -> Iterator[Metric]:
 def _histogram_families(counts: dict[str, Counts]) -> Iterator[Metric]:
     stages = HistogramMetricFamily(
         "corolla_stage_seconds",
-        "Seconds by stage; parse and encode are a batch's mean and the lane's, queue is its first request's.",
+        "Seconds by stage: parse and encode are means of a batch's requests (through ASGI encode is each reply's),"
+        " queue is that of a batch's first request.",
         labels=["model", "stage"],
     )
     batch_rows = HistogramMetricFamily("corolla_batch_rows", "Rows in a batch.", labels=["model"])

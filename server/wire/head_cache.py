@@ -19,13 +19,13 @@ MAX_HEADS = 1024
 MAX_HEAD_BYTES = 2048
 """The longest head that is cached, so that a full cache takes two mebibytes."""
 _UNREAD_LINE = re.compile(
-    rb"(?<=.)\r\n(?!(?:%s):)[-!#$%%&'*+.^_`|~0-9a-z]+:[\t\x20-\x7e\x80-\xff]*(?=\r\n[^\t ])"
+    rb"(?<=[^\r\n])\r\n(?!(?:%s):)[-!#$%%&'*+.^_`|~0-9a-z]+:[\t\x20-\x7e\x80-\xff]*(?=\r\n[^\t ])"
     % b"|".join(sorted(READ | FRAMING)),
-    re.IGNORECASE | re.DOTALL,
+    re.IGNORECASE,
 )
 """A whole, valid line (RFC 9112, section 5) of a header that nothing reads.
 
-It stands behind the request line, and is not continued on the next line. Without it a head is as valid as with it, and
+It stands behind another line, and is not continued on the next line. Without it a head is as valid as with it, and
 means the same.
 """
 

@@ -253,7 +253,12 @@ class LimitedProtocol(Feeder):
         self._body_bytes = 0
 
     def _close_if_idle(self) -> None:
-        if self._state in {"request", "idle"} and not has_unread(self.transport):
+        """Close, unless a request has come; bytes that wait to be read are looked at again once they have been."""
+        if self.transport.is_closing() or self._state not in {"request", "idle"}:
+            return
+        if has_unread(self.transport):
+            self.loop.call_later(STOP_S, self._close_if_idle)
+        else:
             self.transport.close()
 
     def _too_large(self, size_bytes: int) -> CorollaError:

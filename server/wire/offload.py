@@ -17,9 +17,9 @@ from server.wire.connections import ConnectionRegistry
 INLINE_BODY_BYTES = 16_384
 """A body of no more than this is read by the loop itself, at worst in 8 ms; to ask a thread mostly takes longer."""
 ADMITTED_SHARE = 0.5
-"""Admission control: a body is accepted if its estimated reading ends within this part of the time that it has."""
+"""Admission control, as the coalescer has it: a body is accepted if its reading ends within this part of its time."""
 SMOOTHING = 0.2
-"""How much the last body counts in the estimated pace."""
+"""How much the last body counts in the moving averages of time and size, whose ratio is the estimated pace."""
 
 T = TypeVar("T")
 
@@ -36,7 +36,8 @@ class Offload:
         self._registry = registry
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
         self._waiting_bytes = 0
-        self._byte_s = 0.0
+        self._took_s = 0.0
+        self._took_bytes = 0.0
 
     async def run(self, read: Callable[[bytes], T], body: bytes, deadline_s: float) -> T:
         """Read a large body.
@@ -76,7 +77,7 @@ class Offload:
         self._thread.shutdown(wait=False)
 
     def _admit(self, size_bytes: int, allowed_s: float) -> None:
-        expected_s = (self._waiting_bytes + size_bytes) * self._byte_s
+        expected_s = (self._waiting_bytes + size_bytes) * self._took_s / max(1.0, self._took_bytes)
         if self._waiting_bytes and expected_s > ADMITTED_SHARE * allowed_s:
             raise OverloadedError("the deadline cannot be met, too many large bodies wait", "deadline", expected_s)
 
@@ -87,8 +88,9 @@ class Offload:
         try:
             return read(body)
         finally:
-            byte_s = (time.perf_counter() - start_s) / len(body)
-            self._byte_s += SMOOTHING * (byte_s - self._byte_s) if self._byte_s else byte_s
+            # Apart, so that a small body weighs little: the first of all may take long for other reasons.
+            self._took_s += SMOOTHING * (time.perf_counter() - start_s - self._took_s)
+            self._took_bytes += SMOOTHING * (len(body) - self._took_bytes)
 
     def _release(self, size_bytes: int) -> None:
         self._waiting_bytes -= size_bytes

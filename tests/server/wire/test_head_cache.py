@@ -91,6 +91,8 @@ def test_a_line_that_a_gateway_puts_into_each_request_makes_no_new_head(line: by
     "other",
     [
         b"\r\nX-Request-Id: 1\r\n" + HEAD,
+        b"\n\r\nX-Request-Id: 1\r\n" + HEAD,
+        b"\r\r\nX-Request-Id: 1\r\n" + HEAD,
         b"\r\nX-Request-Id: 1" + HEAD,
         HEAD.replace(b"\r\nHost", b"\r\nX-Request-Id: 1\r\n folded\r\nHost"),
         HEAD.replace(b"\r\nHost", b"\r\nX-Request-Id : 1\r\nHost"),
@@ -105,5 +107,6 @@ def test_a_line_that_a_gateway_puts_into_each_request_makes_no_new_head(line: by
 )
 def test_a_head_that_differs_in_anything_else_is_another(other: bytes) -> None:
     heads = HeadCache[str]()
-    put_twice(heads, HEAD + b"{}", 2)
+    for known in (HEAD, b"\n\r\n" + HEAD, b"\r\r\n" + HEAD):
+        put_twice(heads, known + b"{}", 2)
     assert heads.get(other) is None

@@ -9,8 +9,8 @@ from pathlib import Path
 import attrs
 import psutil
 
-from tests.support.server_process import ServerProcess
-from tests.support.wire import Wire, post, wire_to
+from tests.support.server_process import ServerProcess, wait_for
+from tests.support.wire import BODY, Wire, post, wire_to
 
 BODY_LIMIT = 1_048_575  # not the default, so that the flag is seen to count
 MEBIBYTE = 2**20
@@ -129,6 +129,17 @@ class Memory:
 
 def count_descriptors(server: ServerProcess) -> int:
     return int(psutil.Process(server.process.pid).num_fds())
+
+
+def count_at_rest(server: ServerProcess) -> int:
+    """Counts the descriptors of a server that has begun to serve: before, it may not have opened all of its own."""
+    with wire_to(server) as wire:
+        wire.send(post(BODY, b"connection: close"))
+        assert wire.response()[0] == 200
+        assert wire.is_closed()
+    process = psutil.Process(server.process.pid)
+    wait_for("rest", lambda: all(one.status == psutil.CONN_LISTEN for one in process.net_connections("tcp")))
+    return count_descriptors(server)
 
 
 def check_sound(server: ServerProcess) -> None:

@@ -11,7 +11,15 @@ from contextlib import ExitStack
 import attrs
 import pytest
 
-from tests.chaos.good_client import BLANK_LINE, HEALTH, GoodClient, Memory, check_sound, count_descriptors
+from tests.chaos.good_client import (
+    BLANK_LINE,
+    HEALTH,
+    GoodClient,
+    Memory,
+    check_sound,
+    count_at_rest,
+    count_descriptors,
+)
 from tests.support.lane import LANE_FLAGS
 from tests.support.server_process import serving, wait_for
 from tests.support.wire import post
@@ -127,7 +135,7 @@ def sieges(iris_workshop: Workshop) -> Iterator[dict[str, Siege]]:
         servers = {
             name: stack.enter_context(serving(iris_workshop.models_dir, *flags)) for name, flags in LANE_FLAGS.items()
         }
-        descriptors = {name: count_descriptors(server) for name, server in servers.items()}
+        descriptors = {name: count_at_rest(server) for name, server in servers.items()}
         memories = {name: Memory.of(server) for name, server in servers.items()}
         clients = {name: GoodClient(server.port) for name, server in servers.items()}
         for client in clients.values():

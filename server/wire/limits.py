@@ -200,10 +200,9 @@ class LimitedProtocol(Feeder):
         """Close or refuse a connection whose client has taken too long."""
         if self._is_unread(now_s):
             self.transport.abort()
+        elif self._state == "answering" or now_s < self._due_s:
             return
-        if self._state == "answering" or now_s < self._due_s:
-            return
-        if self._state == "closing":
+        elif self._state == "closing":
             self.transport.close()
         elif self._state in {"request", "idle"}:
             self.close_idle()
@@ -218,10 +217,10 @@ class LimitedProtocol(Feeder):
     def close_idle(self) -> None:
         """Close a connection on which nothing is asked, in a way that the client can tell (RFC 9112, 9.6).
 
-        A request that has come is answered instead, even if it is still in the kernel's buffer. One that comes later is
-        not begun: the client finds the end of the stream, and no reset, since what it sends is read for a while.
+        A request that has come is answered instead, even if the loop has not read it yet. One that comes later is not
+        begun: the client finds the end of the stream, and no reset, since what it sends is read for a while.
         """
-        if not (self.transport.is_closing() or has_unread(self.transport)):
+        if self._is_closable():
             self._refused = True
             self._enter("closing", LINGER_S)
             self.transport.write_eof()
@@ -261,17 +260,18 @@ class LimitedProtocol(Feeder):
         else:
             self.transport.close()
 
+    def _is_closable(self) -> bool:
+        return self._state in {"request", "idle"} and not (self.transport.is_closing() or has_unread(self.transport))
+
     def _too_large(self, size_bytes: int) -> CorollaError:
-        limit = self._limits.max_body_bytes
-        return BodyTooLargeError(f"expected a body of at most {limit} bytes, got {size_bytes} or more")
+        limit_bytes = self._limits.max_body_bytes
+        return BodyTooLargeError(f"expected a body of at most {limit_bytes} bytes, got {size_bytes} or more")
 
     def _refuse(self, error: CorollaError) -> None:
         """Count and send a refusal, and close once the client has had time to read it; drop what else it sends.
 
-        - Its answer has begun: no refusal can be sent any more; the connection is closed.
-        - Earlier requests are unanswered: they are answered, and the connection is closed without the refusal, which
-          would be taken for the answer to the first of them.
-        - Otherwise the refusal is sent.
+        It is not sent if the answer to this request has begun, nor behind unanswered requests: it would be taken for
+        the answer to the first of them. These are answered, and the connection is closed.
         """
         if self._refused or self.transport.is_closing():
             return

@@ -76,6 +76,15 @@ def test_workers_without_a_sound_version_end_with_1_and_are_not_tried_again(work
     assert len(refusals) == 1
 
 
+def test_a_replacement_that_finds_nothing_sound_ends_the_server_with_1(workshop: Workshop) -> None:
+    with serving(workshop.models_dir, "--workers", str(WORKERS)) as server:
+        workers = wait_for("all workers", lambda: pids if len(pids := workers_of(server)) == WORKERS else None)
+        (workshop.version_dir / MODEL_FILE).unlink()
+        psutil.Process(min(workers)).kill()
+        assert server.process.wait(STOP_S) == 1
+        assert [line for line in server.log() if line["message"].startswith("nothing to serve")]
+
+
 @pytest.fixture
 def loading(iris_workshop: Workshop, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], psutil.Process]]:
     """Gives a supervisor and its first worker, which still loads its models."""

@@ -165,6 +165,29 @@ def test_a_request_that_comes_after_the_close_meets_its_end_and_is_not_begun(pro
 
 
 @protocols
+@pytest.mark.parametrize("sent", [0, 1, len(GET)])
+def test_a_request_that_came_before_the_server_stops_is_answered(protocol: type[LimitedProtocol], sent: int) -> None:
+    """None of it, its first byte or all of it has come; the rest comes once the loop has read that."""
+
+    async def scenario(port: int, registry: ConnectionRegistry) -> None:
+        with await connect(port) as connection:
+            await ask(connection)
+            (server_side,) = registry.connections
+            connection.send(GET[:sent])
+            server_side.shutdown()  # type: ignore[attr-defined]  # a protocol's
+            if sent:
+                while server_side.idle_until_s() is not None:  # noqa: ASYNC110  a state has no event
+                    await asyncio.sleep(0)
+                server_side._close_if_idle()  # type: ignore[attr-defined]  # what its timer does
+                await ask(connection, GET[sent:])
+            assert await ended(connection)
+            assert len(asked) == 1 + bool(sent)
+            server_side.close_idle()  # which is nothing to close any more
+
+    run(scenario, protocol)
+
+
+@protocols
 def test_beyond_the_most_that_are_kept_the_longest_idle_is_closed(protocol: type[LimitedProtocol]) -> None:
     async def scenario(port: int, registry: ConnectionRegistry) -> None:
         connections = [await connect(port) for _ in range(5)]

@@ -97,3 +97,4 @@ def test_a_host_that_is_none_is_refused(host: bytes) -> None:
 def test_an_endpoint_sees_the_headers_that_are_read_and_no_other() -> None:
     sent = [(b"host", b"x"), (b"x-request-id", b"1"), (b"content-type", b"text/csv"), (b"connection", b"close")]
     assert select(sent) == [(b"host", b"x"), (b"content-type", b"text/csv")]
+    assert read_headers(sent[:2]) == Declared(None, is_csv=False)

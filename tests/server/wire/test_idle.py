@@ -188,6 +188,23 @@ def test_a_request_that_came_before_the_server_stops_is_answered(protocol: type[
 
 
 @protocols
+def test_bytes_that_wait_to_be_read_as_the_server_stops_are_looked_at_again(protocol: type[LimitedProtocol]) -> None:
+    """A blank line is a byte and no request: the connection is closed a moment later, not after the headers' limit."""
+
+    async def scenario(port: int, registry: ConnectionRegistry) -> None:
+        with await connect(port) as connection:
+            await ask(connection)
+            (server_side,) = registry.connections
+            connection.send(b"\r\n")
+            server_side._close_if_idle()  # type: ignore[attr-defined]  # before the loop has read anything
+            assert not server_side.transport.is_closing()  # type: ignore[attr-defined]  # a protocol's
+            assert await ended(connection)
+            server_side._close_if_idle()  # type: ignore[attr-defined]  # which is nothing to close any more
+
+    run(scenario, protocol)
+
+
+@protocols
 def test_beyond_the_most_that_are_kept_the_longest_idle_is_closed(protocol: type[LimitedProtocol]) -> None:
     async def scenario(port: int, registry: ConnectionRegistry) -> None:
         connections = [await connect(port) for _ in range(5)]

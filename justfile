@@ -19,10 +19,10 @@ setup:
 
 # train on a table, log the run, compile it, prove parity and publish; OPTIONS are those of training and of convert
 [positional-arguments]
-train-export csv="data/Iris.csv" target="Species" *options:
+train-export csv="data/Iris.csv" target=(if csv == "data/Iris.csv" { "Species" } else { "" }) *options:
     @{{ python }} -m convert.train_export "$@" {{ if file_name(csv) == "Iris.csv" { "--drop Id" } else { "" } }}
 
-# write the report of a run, RUN_ID or the newest, as one HTML page; OPTIONS are those of `python -m convert.report`
+# write the report of a run, RUN_ID or the newest published, as one HTML page; OPTIONS are those of `python -m convert.report`
 [positional-arguments]
 report *options:
     {{ python }} -m convert.report "$@"

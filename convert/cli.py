@@ -121,8 +121,11 @@ def _convert(run_ids: Sequence[int], **options: Any) -> None:
     convert_runs(run_ids, ConvertOptions(**options))
 
 
-def convert_runs(run_ids: Sequence[int], options: ConvertOptions) -> None:
+def convert_runs(run_ids: Sequence[int], options: ConvertOptions) -> Path:
     """Convert a run, or the best of several, and print the published version's folder.
+
+    Returns:
+        That folder.
 
     Raises:
         ConvertError: If no run can be converted.
@@ -143,7 +146,9 @@ def convert_runs(run_ids: Sequence[int], options: ConvertOptions) -> None:
     if not all(gate.passed for gate in gates):
         raise click.exceptions.Exit(GATE_FAILED)
     report = make_report(candidate.run, candidate.artifacts, candidate.result, log.list())
-    print(publish(options.models_dir, _publication(candidate, name, report), after=newest))
+    folder = publish(options.models_dir, _publication(candidate, name, report), after=newest)
+    print(folder)
+    return folder
 
 
 def _take(options: ConvertOptions, runs: Sequence[Run]) -> Candidate:

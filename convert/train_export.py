@@ -38,8 +38,11 @@ def _train_export(**options: Any) -> None:
     Prints the published version's folder. Exits with 3 if parity fails and with 4 if a gate fails: nothing is published
     then.
     """
+    if not options["target"]:  # as the recipe gives it, where only the table is named
+        raise click.UsageError(f"name the column to predict: just train-export {options['source']} TARGET")
     run_ids = train_runs(_pick(TrainOptions, options))
-    convert_runs(run_ids, _pick(ConvertOptions, options))
+    folder = convert_runs(run_ids, _pick(ConvertOptions, options))
+    print(f"serve it: just serve; then POST /{folder.parent.name}/predict", file=sys.stderr)  # noqa: T201  a command prints
 
 
 def _pick(kind: type[OptionsT], options: Mapping[str, Any]) -> OptionsT:

@@ -3,6 +3,7 @@
 Until a socket listens, the kernel refuses whoever connects. So a client never waits for a server that cannot start.
 """
 
+import errno
 import logging
 import socket
 
@@ -60,4 +61,6 @@ def log_address(listener: socket.socket) -> None:
 
 
 def _cannot_listen(settings: Settings, error: Exception) -> SettingsError:
-    return SettingsError(f"cannot listen on --host {settings.host} --port {settings.port}: {error}")
+    in_use = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+    advice = "; choose another with --port, or 0 for a free one" if in_use else ""
+    return SettingsError(f"cannot listen on --host {settings.host} --port {settings.port}: {error}{advice}")

@@ -49,9 +49,12 @@ def make_keys(path: Path) -> Path:
     Raises:
         FileExistsError: If one of the files exists; a key is never overwritten.
     """
+    public_path = path.with_name(f"{path.name}.pub")
+    for file in (path, public_path):
+        if file.exists():
+            raise FileExistsError(f"{file} exists; keys are never overwritten: name another, `just keygen OTHER.key`")
     private = Ed25519PrivateKey.generate()
     public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    public_path = path.with_name(f"{path.name}.pub")
     for file, mode in ((public_path, 0o644), (path, 0o600)):
         file.touch(mode, exist_ok=False)
     public_path.write_bytes(public)

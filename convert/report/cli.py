@@ -12,7 +12,7 @@ import click
 
 from convert.errors import ConvertError
 from convert.publishing.candidate import make_candidate
-from convert.report.published import find_published
+from convert.report.published import find_newest_published, find_published
 from convert.report.report import make_report
 from server.disk import sync_folder, write_file
 from server.models.repository import REPORT_FILE
@@ -36,7 +36,8 @@ def main(arguments: Sequence[str]) -> int:
     metavar="[RUN_ID]",
     type=int,
     required=False,
-    help="The run's id, as `python -m training runs` lists it. Default: the newest finished run.",
+    help="The run's id, as `python -m training runs` lists it. Default: the newest published run, or else the newest "
+    "finished one.",
 )
 @data_dir_option
 @models_dir_option
@@ -47,7 +48,7 @@ def _report(run_id: int | None, data_dir: Path, models_dir: Path) -> None:
     """
     log = RunLog(data_dir)
     runs = log.list()
-    run = _newest(runs, data_dir) if run_id is None else log.find_finished(run_id)
+    run = _newest(runs, data_dir, models_dir) if run_id is None else log.find_finished(run_id)
     if result := find_published(models_dir, run):
         artifacts = load_artifacts(log.folder(run.id), run)
     else:
@@ -57,11 +58,12 @@ def _report(run_id: int | None, data_dir: Path, models_dir: Path) -> None:
     print(_write(log.folder(run.id), make_report(run, artifacts, result, runs)))
 
 
-def _newest(runs: Sequence[Run], data_dir: Path) -> Run:
+def _newest(runs: Sequence[Run], data_dir: Path, models_dir: Path) -> Run:
+    """Return the newest published run: of a comparison, the winner. Without one, return the newest finished run."""
     finished = [run for run in runs if run.status == "finished"]
     if not finished:
         raise ConvertError(f"no finished run in {data_dir}")
-    return finished[-1]
+    return find_newest_published(models_dir, finished) or finished[-1]
 
 
 def _write(folder: Path, page: bytes) -> Path:

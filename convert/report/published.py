@@ -1,6 +1,7 @@
 """Find the published version of a run, with its compiled model and its proof."""
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import attrs
@@ -30,16 +31,27 @@ def find_published(models_dir: Path, run: Run) -> SearchResult | None:
     Raises:
         RefusedError: If this host cannot load its model.
     """
+    for folder, package in _read_packages(models_dir):
+        if _is_of(package.manifest.run, run) and CERTIFICATE_FILE in package.manifest.files:
+            return _read(folder, package)
+    return None
+
+
+def find_newest_published(models_dir: Path, runs: Sequence[Run]) -> Run | None:
+    """Return the last of the runs that has a sound version; None if none has."""
+    published = [package.manifest.run for _, package in _read_packages(models_dir)]
+    return next((run for run in reversed(runs) if any(_is_of(facts, run) for facts in published)), None)
+
+
+def _read_packages(models_dir: Path) -> Iterator[tuple[Path, Package]]:
+    """Yield the folder and the content of every sound version, the newest of a model first."""
     for name, numbers in list_versions(models_dir).items():
         for number in numbers:
             folder = models_dir / name / str(number)
             try:
-                package = read_package(folder, name, number)
+                yield folder, read_package(folder, name, number)
             except RefusedError:
                 continue
-            if _is_of(package.manifest.run, run) and CERTIFICATE_FILE in package.manifest.files:
-                return _read(folder, package)
-    return None
 
 
 def _is_of(facts: RunFacts, run: Run) -> bool:

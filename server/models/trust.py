@@ -64,7 +64,7 @@ def read_trusted_keys(text: str) -> TrustedKeys:
     path = Path(text)
     try:
         files = sorted(path.glob("[!.]*")) if path.is_dir() else [path]
-        keys = [key for file in files for key in parse_public_keys(file.read_text("ascii"), file.name)]
+        keys = [key for file in files for key in parse_public_keys(file.read_text("ascii"), file)]
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"a readable file or folder of Ed25519 public keys in PEM ({error})") from error
     if not keys:
@@ -72,20 +72,27 @@ def read_trusted_keys(text: str) -> TrustedKeys:
     return TrustedKeys(tuple(keys))
 
 
-def parse_public_keys(text: str, where: str) -> list[bytes]:
+def parse_public_keys(text: str, file: Path) -> list[bytes]:
     """Return the raw keys in the text of a PEM file.
 
     Args:
         text: The text of the file.
-        where: The name of the file, for the error.
+        file: The file, for the error.
 
     Raises:
         ValueError: If a key is not an Ed25519 public key, or there is none.
     """
     blocks = _PEM.findall(text)
     if not blocks or len(blocks) != len(_BEGIN.findall(text)):
-        raise ValueError(f"nothing but public keys in PEM in {where}")
-    return [_raw_key(block, where) for block in blocks]
+        raise ValueError(f"nothing but public keys in PEM in {file.name}{_advise(text, file)}")
+    return [_raw_key(block, file.name) for block in blocks]
+
+
+def _advise(text: str, file: Path) -> str:
+    if "PRIVATE KEY-----" not in text:
+        return ""
+    public = file.with_name(f"{file.name}.pub")
+    return f", which holds a private key{f'; {public.name} holds the public one' if public.exists() else ''}"
 
 
 def _raw_key(block: str, where: str) -> bytes:

@@ -35,6 +35,7 @@ def test_a_table_is_published_with_the_options_of_both_and_its_folder_alone_is_p
         assert printed.out == f"{bench.models_dir / 'iris' / str(number)}\n"
         assert printed.err.startswith("iris: 150 rows, classification\n")
         assert "\nparity proven: 0 of " in printed.err
+        assert printed.err.endswith("\nserve it: just serve; then POST /iris/predict\n")
         assert (published(bench, number).run.id, published(bench, number).run.seed) == (number, 7)
 
 
@@ -52,6 +53,11 @@ def test_of_all_estimators_one_is_published(
     assert capsys.readouterr().out == f"{bench.models_dir / 'iris' / '1'}\n"
     assert [run.status for run in RunLog(bench.data_dir).list()] == ["finished", "finished"]
     assert published(bench, 1).run.id in {1, 2}
+
+
+def test_a_table_without_a_target_ends_with_2_and_says_how_to_name_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pets.csv", ""]) == 2
+    assert "Error: name the column to predict: just train-export pets.csv TARGET\n" in capsys.readouterr().err
 
 
 def test_a_table_that_is_refused_is_not_converted(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:

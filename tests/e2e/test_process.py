@@ -117,6 +117,7 @@ def test_an_address_that_cannot_be_listened_on_is_named_and_the_server_exits_2(
         code, message = refused_start(tmp_path, *flags)
     assert code == 2
     assert message.startswith(f"bad setting: cannot listen on --host {host} --port {port}: ")
+    assert message.endswith("; choose another with --port, or 0 for a free one") is (host == "127.0.0.1")
 
 
 def test_help_is_printed_for_people() -> None:

@@ -41,6 +41,13 @@ def test_train_export_takes_another_table_with_options_and_spaces(tmp_path: Path
     assert printed.strip() == str(tmp_path / "models" / "lily" / "1")
 
 
+def test_train_export_asks_for_the_target_of_another_table(tmp_path: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        just(tmp_path, "train-export", "pets.csv")
+    assert refused.value.returncode == 2
+    assert "name the column to predict: just train-export pets.csv TARGET" in refused.value.stderr
+
+
 def test_train_export_hands_options_to_training_and_to_convert_and_names_both(tmp_path: Path) -> None:
     table = tmp_path / "flowers.csv"
     table.write_text(IRIS_CSV.read_text())

@@ -25,13 +25,17 @@ def test_a_port_that_another_server_opens_meanwhile_is_named() -> None:
         settings = Settings(port=first.getsockname()[1])
         with bind(settings) as second:
             open_port(first, settings)
-            with pytest.raises(SettingsError, match=f"^cannot listen on --host 127.0.0.1 --port {settings.port}: "):
+            with pytest.raises(
+                SettingsError, match=f"^cannot listen on --host 127.0.0.1 --port {settings.port}: "
+            ) as told:
                 open_port(second, settings)
+            assert str(told.value).endswith("; choose another with --port, or 0 for a free one")
 
 
 def test_an_address_that_cannot_be_had_is_named() -> None:
-    with pytest.raises(SettingsError, match=r"^cannot listen on --host a\.\.b --port 8000: "):
+    with pytest.raises(SettingsError, match=r"^cannot listen on --host a\.\.b --port 8000: ") as told:
         bind(Settings(host="a..b"))
+    assert "choose another" not in str(told.value)
 
 
 def test_the_urls_host_is_in_brackets_for_ipv6(caplog: pytest.LogCaptureFixture) -> None:

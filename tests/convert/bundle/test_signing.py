@@ -1,6 +1,7 @@
 """A version is signed if the server would serve it; with trusted keys, only signed versions are served."""
 
 import hashlib
+import re
 import shutil
 import stat
 from collections.abc import Callable
@@ -146,10 +147,12 @@ def test_keys_are_made_once_and_only_their_owner_reads_the_private_one(tmp_path:
     public = make_keys(tmp_path / "corolla.key")
     assert stat.S_IMODE((tmp_path / "corolla.key").stat().st_mode) == 0o600
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    for spared in (public, tmp_path / "corolla.key"):
-        spared.unlink()
-        with pytest.raises(FileExistsError):
+    for lost, kept in ((public, tmp_path / "corolla.key"), (tmp_path / "corolla.key", public)):
+        lost.unlink()
+        refusal = f"^{re.escape(str(kept))} exists; keys are never overwritten: name another, `just keygen OTHER.key`$"
+        with pytest.raises(FileExistsError, match=refusal):
             make_keys(tmp_path / "corolla.key")
+        assert not lost.exists()
         for path, content in before.items():
             path.write_bytes(content)
 

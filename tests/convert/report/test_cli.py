@@ -12,7 +12,8 @@ from convert.report.cli import main
 from convert.report.published import find_published
 from server.models.repository import MANIFEST_FILE, MANIFEST_SUM_FILE, MODEL_FILE
 from tests.convert.conftest import Bench
-from tests.support.workshop import Workshop
+from tests.support.workshop import IRIS_CSV, Workshop
+from training.cli import main as training_main
 from training.runlog import RunLog
 
 
@@ -34,6 +35,22 @@ def test_the_newest_runs_page_is_written_from_its_published_version(
     assert capsys.readouterr() == (f"{page}\n" * 2, "")
     assert result.proof.certificate.model_sha256 in page.read_text(encoding="utf-8")
     assert not list(page.parent.glob(".report-*"))
+
+
+@pytest.mark.usefixtures("few_rows")
+def test_a_published_run_goes_before_a_newer_one_that_is_not(
+    workshop: Workshop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    training = ["train", str(IRIS_CSV), "Species", "--drop", "Id", "--data-dir", str(workshop.data_dir)]
+    assert training_main([*training, "--estimator", "gaussian_nb"]) == 0
+    capsys.readouterr()
+    assert report(workshop) == 0
+    assert capsys.readouterr() == (f"{workshop.data_dir / 'runs' / '1' / 'report.html'}\n", "")
+    (workshop.version_dir / MODEL_FILE).write_bytes(b"")
+    assert report(workshop) == 0
+    printed = capsys.readouterr()
+    assert printed.out == f"{workshop.data_dir / 'runs' / '2' / 'report.html'}\n"
+    assert printed.err == "run 2 is not published: it is compiled and proven for this report\n"
 
 
 @pytest.mark.usefixtures("few_rows")
@@ -84,4 +101,6 @@ def test_the_command_has_help(capsys: pytest.CaptureFixture[str], monkeypatch: p
     with pytest.raises(SystemExit) as ending:
         runpy.run_module("convert.report", run_name="__main__")
     assert ending.value.code == 0
-    assert "Default: the newest finished run." in " ".join(capsys.readouterr().out.split())
+    assert "Default: the newest published run, or else the newest finished one." in " ".join(
+        capsys.readouterr().out.split()
+    )

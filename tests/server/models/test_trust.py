@@ -104,6 +104,15 @@ def test_a_file_with_anything_but_public_keys_is_refused(private: Path, public: 
             read_trusted_keys(str(tmp_path / "keys"))
 
 
+def test_a_private_key_is_named_as_one_with_the_public_key_beside_it(private: Path, public: Path) -> None:
+    expected = "nothing but public keys in PEM in private.pem, which holds a private key"
+    with pytest.raises(ValueError, match=f"^{expected}$"):
+        read_trusted_keys(str(private))
+    public.rename(f"{private}.pub")
+    with pytest.raises(ValueError, match=f"^{expected}; private.pem.pub holds the public one$"):
+        read_trusted_keys(str(private))
+
+
 @pytest.mark.parametrize("path", ["", "nowhere", "empty"])
 def test_a_setting_without_a_key_is_refused_and_named(path: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()

@@ -1,6 +1,7 @@
 """Several workers are one server: they share a socket and a count, and none outlives the one that watches over them."""
 
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -118,3 +119,19 @@ def test_a_signal_while_the_first_worker_loads_ends_the_server_with_0(
     assert process.wait(STOP_S) == 0
     assert not worker.is_running()
     assert "listening" not in [line["message"] for line in read_log(tmp_path / "log")]
+
+
+def test_a_port_that_another_opens_meanwhile_is_a_bad_setting(iris_workshop: Workshop, tmp_path: Path) -> None:
+    log_file = tmp_path / "log"
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", 0))
+        port = str(other.getsockname()[1])
+        flags = ("--models-dir", str(iris_workshop.models_dir), "--port", port, "--workers", str(WORKERS))
+        server = start(log_file, *flags)
+        wait_for("bound address", lambda: "Started parent process" in log_file.read_text())
+        other.listen()
+        assert server.wait(STOP_S) == 2
+    assert [line["message"].split(" --host")[0] for line in read_log(log_file) if line["level"] == "error"] == [
+        "bad setting: cannot listen on"
+    ]

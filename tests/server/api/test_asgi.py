@@ -112,3 +112,25 @@ def test_an_answer_that_cannot_be_written_is_500(service: Service) -> None:
     coalescer = Coalescer(answer, Limits(8, 8, 9.0, on_worker=False), lambda _: 0.0, lambda _: None)
     probe = Broken(attrs.evolve(service, coalescer=coalescer))
     assert status_of(probe, watched=False) == 500
+
+
+def test_an_answer_that_comes_as_its_request_is_cancelled_is_dropped(service: Service) -> None:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}  # type: ignore[return-value,misc]
+
+    async def send(_message: Message) -> None:
+        raise AssertionError("nobody is there to be answered")
+
+    async def scenario() -> None:
+        coalescer = Coalescer(answer, Limits(8, 8, 9.0, on_worker=False), lambda _: 0.0, lambda _: None)
+        offload = Offload(ConnectionRegistry(ConnectionLimits(2**20, 2**20), lambda: None))
+        probe = Probe(attrs.evolve(service, coalescer=coalescer))
+        asking = asyncio.ensure_future(respond(probe, SCOPE, receive, send, offload))  # type: ignore[arg-type]
+        await asyncio.sleep(0)  # it is queued, and its batch runs next
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert coalescer.statistics().queued_rows == 0
+        offload.close()
+
+    asyncio.run(scenario())

@@ -60,7 +60,7 @@ async def _read(intake: Intake, body: bytes, offload: Offload) -> Call:
         call, took_s = read(body)
     else:
         call, took_s = await offload.run(read, body, arrived_s + intake.timeout_s)
-    intake.endpoint.service.metrics.add_parsed(took_s)
+    intake.service.metrics.add_parsed(took_s)
     return call
 
 
@@ -69,7 +69,7 @@ async def _ask(call: Call, receive: Receive) -> Reply:
 
     Errors come as values. Raised here, they would hold this frame, and so the rows, until the garbage collector runs.
     """
-    service = call.intake.endpoint.service
+    service = call.intake.service
     answered: asyncio.Future[list[Answer] | CorollaError] = asyncio.get_running_loop().create_future()
 
     def settle(outcome: list[Answer] | CorollaError) -> None:
@@ -86,7 +86,7 @@ async def _ask(call: Call, receive: Receive) -> Reply:
 
 
 def _to_reply(call: Call, outcome: Sequence[Answer] | CorollaError) -> Reply:
-    service = call.intake.endpoint.service
+    service = call.intake.service
     if isinstance(outcome, CorollaError):
         return service.refuse(outcome)
     start_s = time.perf_counter()

@@ -70,6 +70,8 @@ class Intake:
 
     Attributes:
         endpoint: What was asked.
+        service: What answers: the endpoint's.
+        route: What metrics call it: the endpoint's.
         timeout_s: How long the request may take from its arrival.
         decode: Reads a body: gives the rows, and what writes their answers. It raises a CorollaError.
         is_prepared: Whether the service has the replies to such a request ready, by label.
@@ -79,6 +81,16 @@ class Intake:
     timeout_s: float
     decode: Callable[[bytes], tuple[Sequence[Row], Encode]]
     is_prepared: bool = False
+    service: Service = attrs.field(init=False)
+    route: str = attrs.field(init=False)
+
+    @service.default
+    def _service_of_endpoint(self) -> Service:
+        return self.endpoint.service
+
+    @route.default
+    def _route_of_endpoint(self) -> str:
+        return self.endpoint.route
 
     def read(self, body: bytes, arrived_s: float) -> Call:
         """Read a body.
@@ -94,7 +106,8 @@ class Intake:
         return Call(self, rows, arrived_s + self.timeout_s, encode)
 
 
-class KnownHead(NamedTuple):
+@attrs.frozen(eq=False)
+class KnownHead:
     """What a cached head means.
 
     Attributes:

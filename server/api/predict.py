@@ -1,6 +1,6 @@
 """The endpoints of the typed prediction API: one row as a JSON object, or many as a JSON array or CSV."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from server.api.endpoint import Encode, Endpoint, Headers, Intake
@@ -25,25 +25,15 @@ class PredictRow:
         """
         self.service = service
         self.path = f"/{service.name}/predict"
-        self._plain = Intake(self, service.timeout_s, self._decode, is_prepared=bool(service.codec.known_answers))
-        self._detailed = Intake(self, service.timeout_s, self._decode_detailed)
+        self._plain = Intake(
+            self, service.timeout_s, _row_decoder(service, probabilities=False), bool(service.codec.known_answers)
+        )
+        self._detailed = Intake(self, service.timeout_s, _row_decoder(service, probabilities=True))
 
     def accept(self, query: bytes, headers: Headers) -> Intake:
         """Read the head; see `Endpoint`."""
         intake = self._detailed if _read_query(query) else self._plain
         return _with_timeout(intake, read_headers(headers).timeout_s)
-
-    def _decode(self, body: bytes) -> tuple[Sequence[Row], Encode]:
-        return (self.service.codec.decode_row(body),), self._encode
-
-    def _decode_detailed(self, body: bytes) -> tuple[Sequence[Row], Encode]:
-        return (self.service.codec.decode_row(body),), self._encode_detailed
-
-    def _encode(self, answers: Sequence[Answer]) -> bytes:
-        return self.service.codec.encode_answer(answers[0], probabilities=False)
-
-    def _encode_detailed(self, answers: Sequence[Answer]) -> bytes:
-        return self.service.codec.encode_answer(answers[0], probabilities=True)
 
 
 class PredictRows:
@@ -79,6 +69,19 @@ def make_endpoints(services: Iterable[Service]) -> Mapping[bytes, Endpoint]:
     """Make the prediction endpoints of some models, by path."""
     endpoints: list[Endpoint] = [kind(service) for service in services for kind in (PredictRow, PredictRows)]
     return MappingProxyType({endpoint.path.encode(): endpoint for endpoint in endpoints})
+
+
+def _row_decoder(service: Service, *, probabilities: bool) -> Callable[[bytes], tuple[Sequence[Row], Encode]]:
+    """Return what reads a body of one row; it looks up nothing that is the same for every request."""
+    decode_row, encode_answer = service.codec.decode_row, service.codec.encode_answer
+
+    def encode(answers: Sequence[Answer]) -> bytes:
+        return encode_answer(answers[0], probabilities=probabilities)
+
+    def decode(body: bytes) -> tuple[Sequence[Row], Encode]:
+        return (decode_row(body),), encode
+
+    return decode
 
 
 def _read_query(query: bytes) -> bool:

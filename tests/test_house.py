@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.server_process import SERVING
+
 ROOT = Path(__file__).parents[1]
 ROOMS = ("training", "convert", "server")
 MAY_IMPORT = {"training": {"training", "server"}, "server": {"server"}, "convert": {"convert", "training", "server"}}
@@ -122,13 +124,13 @@ def test_what_serves_knows_nothing_of_the_doctor() -> None:
     for path in modules("server"):
         if package_of(path) not in {"doctor", "__main__"}:
             assert "doctor" not in packages_known_to(path, "server"), path
-    script = "import sys, server.__main__; print(*(name for name in sys.modules if name.startswith('server.doctor')))"
+    script = f"import sys, {SERVING}; print(*(name for name in sys.modules if name.startswith('server.doctor')))"
     shown = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout == "\n"
 
 
 def test_the_servers_process_loads_nothing_of_training() -> None:
-    script = "import sys, server.__main__; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    script = f"import sys, {SERVING}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
     shown = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert set(shown.stdout.split()) & set(NEVER_LOADED) == set()
 

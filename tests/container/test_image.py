@@ -40,7 +40,7 @@ def test_it_has_no_code_but_the_servers(image: str) -> None:
 
 def test_all_that_is_loaded_at_start_is_compiled(image: str) -> None:
     script = (
-        "import sys, pathlib, server.process, uvicorn.loops.uvloop, uvicorn.lifespan.on\n"
+        "import sys, pathlib, server.process, server.app, server.api.lane, uvicorn.loops.uvloop, uvicorn.lifespan.on\n"
         "files = {m.__file__: m.__cached__ for m in list(sys.modules.values()) if getattr(m, '__cached__', None)}\n"
         "print(*(name for name, cached in files.items() if not pathlib.Path(cached).exists()))"
     )

@@ -19,6 +19,8 @@ import attrs
 ROOT = Path(__file__).parents[2]
 START_S = 60
 STOP_S = 30
+SERVING = "server.__main__, server.app, server.api.lane"
+"""The modules that a serving process loads, with all that they load; some are imported only when it begins to serve."""
 
 
 @attrs.frozen(eq=False)

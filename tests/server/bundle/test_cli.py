@@ -11,7 +11,7 @@ from server.bundle.checksums import SBOM_FILE
 from server.bundle.cli import main
 from server.models.repository import list_versions
 from tests.convert.bundle.journey import Journey, tree
-from tests.support.server_process import ROOT
+from tests.support.server_process import ROOT, SERVING
 
 LOAD_AND_LIST_MODULES = """
 import sys
@@ -114,6 +114,6 @@ def test_wrong_arguments_end_with_2(
 
 
 def test_a_server_loads_nothing_of_bundles() -> None:
-    script = "import sys, server.__main__; print(*(name for name in sys.modules if name.startswith('server.bundle')))"
+    script = f"import sys, {SERVING}; print(*(name for name in sys.modules if name.startswith('server.bundle')))"
     shown = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout == "\n"

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from server.errors import SettingsError
 from server.models.trust import TrustedKeys, read_trusted_keys
 from server.settings import Settings, read_settings
-from tests.support.server_process import ROOT
+from tests.support.server_process import ROOT, SERVING
 
 CONTENT = b"the manifest"
 
@@ -137,6 +137,6 @@ def test_the_setting_holds_the_keys_and_shows_their_number(public: Path) -> None
 
 
 def test_no_crypto_library_is_loaded_at_start() -> None:
-    script = "import sys, server.__main__; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    script = f"import sys, {SERVING}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
     shown = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert set(shown.stdout.split()) & {"nacl", "cryptography", "cyclonedx"} == set()

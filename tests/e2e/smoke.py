@@ -53,8 +53,8 @@ def _check_nothing_else(python: Path) -> None:
     installed = {line.partition("==")[0].lower().replace("_", "-") for line in listed.stdout.splitlines()}
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     foreign = {requirement.partition(">")[0] for name in ("training", "convert") for requirement in extras[name]}
-    # jinja2, which draws the reports, comes to the server too: swagger-ui-bundle asks for it, and nothing loads it.
-    if found := installed & foreign - {"jinja2"}:
+    # Two come to the server too: uvicorn asks for click, and swagger-ui-bundle for jinja2, which nothing loads there.
+    if found := installed & foreign - {"click", "jinja2"}:
         raise SystemExit(f"expected base dependencies alone, found {', '.join(sorted(found))}")
     print(f"{len(installed)} packages; onnxruntime here is {importlib.metadata.version('onnxruntime')}")
 

@@ -161,8 +161,8 @@ TOO_LONG = f"has more than {MAX_LINE_CHARS} characters"
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (write_nothing_of_2_gb, f"line 1 {TOO_LONG}"),
-        (write_nothing_of_2_gb_after_a_header, f"line 3 {TOO_LONG}"),
+        pytest.param(write_nothing_of_2_gb, f"line 1 {TOO_LONG}", marks=pytest.mark.slow),
+        pytest.param(write_nothing_of_2_gb_after_a_header, f"line 3 {TOO_LONG}", marks=pytest.mark.slow),
         (write_a_line_of_50_mb, f"line 2 {TOO_LONG}"),
         (write_cells_of_50_mb_in_a_line, f"line 2 {TOO_LONG}"),
         (write_an_open_quote_before_50_mb, f"field larger than field limit ({CELL_CHARS})"),
